@@ -1,0 +1,7 @@
+//! Where the program's events arrive. Each file fills its own profiles and submits them.
+//!
+//! A hook may be called on any thread at any moment of the program's life. It holds no lock of ours while code of
+//! the program runs, and what it cannot do at that moment it counts as lost.
+pub(crate) mod custom;
+pub(crate) mod function;
+pub(crate) mod lock;

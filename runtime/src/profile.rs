@@ -1,0 +1,318 @@
+//! A profile is a name with a count and a snapshot behind it; this is the registry of all of them.
+//!
+//! Whoever fills a profile submits it at compile time through `inventory` (the one `collect!` is here), so that
+//! [`lookup`] knows every name before any of its code has run. The catalogue is made at the first lookup, in a
+//! fixed order: predefined names win, and a name that is taken becomes unique by its place.
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::panic::RefUnwindSafe;
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+
+use crate::error::{Error, Result};
+use crate::hook::custom::{Key, Members, Tracked};
+use crate::site::{FunctionSite, LockSite, Place};
+use crate::snapshot::Snapshot;
+
+/// Where a profile comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum Kind {
+    /// One of this crate's own: `heap`, `mutex`, ..
+    Predefined,
+    /// A function that `#[profiled]` marks.
+    Function,
+    /// A lock that `profile_mutex!` or a typed wrapper made.
+    Lock,
+    /// Made with [`profile!`](crate::profile!).
+    Custom,
+}
+
+/// What a profile needs of whoever fills it. Read rooms call it; it may take time, but never blocks a hook.
+pub(crate) trait Source: Sync + RefUnwindSafe {
+    /// What the index page shows.
+    fn count(&self) -> usize;
+
+    /// A copy of everything now. `name` is the profile's, to be put into [`Meta`](crate::snapshot::Meta).
+    fn snapshot(&self, name: &'static str) -> Snapshot;
+
+    /// Begins a window of its own, sampled at `hz`, for profiles that have to be switched on to see anything.
+    fn start(&self, _hz: u32) -> Result<Box<dyn Recording>> {
+        Err(Error::Unsupported("this profile records by itself; take two snapshots and their difference"))
+    }
+
+    /// Whether [`start`](Self::start) is how a window of it is made.
+    fn is_started(&self) -> bool {
+        false
+    }
+
+    /// Whether values only grow, so that the difference of two snapshots is a window.
+    fn is_cumulative(&self) -> bool {
+        true
+    }
+
+    /// The rate in force, for people: `1 sample in 524288 bytes`.
+    fn rate(&self) -> Option<String> {
+        None
+    }
+}
+
+/// A window that was begun with [`Source::start`]. Dropping it ends it without a result.
+pub(crate) trait Recording: Send {
+    /// Ends the window.
+    fn finish(self: Box<Self>) -> Snapshot;
+}
+
+enum Content {
+    Source(&'static dyn Source),
+    Custom(Members),
+}
+
+/// A named collection of samples.
+///
+/// Every profile is found by [`lookup`] and listed by [`profiles`]. All methods may be called at any time from any
+/// thread.
+pub struct Profile {
+    declared: Cow<'static, str>,
+    /// The name after clashes are settled; unset until the catalogue is made.
+    unique: OnceLock<&'static str>,
+    help: Cow<'static, str>,
+    kind: Kind,
+    place: Option<Place>,
+    content: Content,
+}
+
+impl Profile {
+    /// One of ours.
+    pub(crate) const fn predefined(
+        name: &'static str,
+        help: &'static str,
+        source: &'static dyn Source,
+    ) -> Self {
+        Profile {
+            declared: Cow::Borrowed(name),
+            unique: OnceLock::new(),
+            help: Cow::Borrowed(help),
+            kind: Kind::Predefined,
+            place: None,
+            content: Content::Source(source),
+        }
+    }
+
+    /// What `profile!` makes.
+    #[doc(hidden)]
+    pub const fn custom(name: &'static str, place: Place) -> Self {
+        Profile {
+            declared: Cow::Borrowed(name),
+            unique: OnceLock::new(),
+            help: Cow::Borrowed("Stack traces of what `add` was called for"),
+            kind: Kind::Custom,
+            place: Some(place),
+            content: Content::Custom(Members::new()),
+        }
+    }
+
+    /// A function's or a lock's.
+    pub(crate) fn of_site(
+        kind: Kind,
+        name: String,
+        help: String,
+        place: Place,
+        source: &'static dyn Source,
+    ) -> Self {
+        Profile {
+            declared: Cow::Owned(name),
+            unique: OnceLock::new(),
+            help: Cow::Owned(help),
+            kind,
+            place: Some(place),
+            content: Content::Source(source),
+        }
+    }
+
+    /// The name that [`lookup`] finds it by.
+    pub fn name(&self) -> &str {
+        match self.unique.get() {
+            Some(name) => name,
+            // Only a profile of the catalogue can have been renamed, so making that settles it.
+            None => {
+                drop(catalogue());
+                self.unique.get().copied().unwrap_or(&self.declared)
+            }
+        }
+    }
+
+    /// One sentence on what it holds.
+    pub fn help(&self) -> &str {
+        &self.help
+    }
+
+    /// Where it comes from.
+    pub fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    /// How much is in it: distinct stacks, calls of a function, members of a custom profile.
+    pub fn count(&self) -> usize {
+        match &self.content {
+            Content::Source(source) => source.count(),
+            Content::Custom(members) => members.count(),
+        }
+    }
+
+    /// A consistent, owned, sorted copy of it.
+    pub fn snapshot(&self) -> Snapshot {
+        match &self.content {
+            Content::Source(source) => source.snapshot(self.static_name()),
+            Content::Custom(members) => members.snapshot(self.static_name()),
+        }
+    }
+
+    /// Adds `key` to a custom profile, with the stack of the caller: frames of the caller are left out, `skip` of
+    /// them, so that 0 begins with whoever called `add`.
+    ///
+    /// # Errors
+    /// [`Error::NotCustom`] on a profile that fills itself, [`Error::DuplicateKey`] if `key` is in it already.
+    #[inline(never)]
+    pub fn add(&self, key: impl Into<Key>, skip: usize) -> Result<()> {
+        match &self.content {
+            Content::Source(_) => Err(Error::NotCustom),
+            Content::Custom(members) => members.add(key.into(), skip + 1),
+        }
+    }
+
+    /// Takes `key` out of a custom profile and says whether it was there.
+    pub fn remove(&self, key: impl Into<Key>) -> bool {
+        match &self.content {
+            Content::Source(_) => false,
+            Content::Custom(members) => members.remove(key.into()),
+        }
+    }
+
+    /// Adds a member now, with the caller's stack, and removes it when the result is dropped.
+    ///
+    /// On a profile that fills itself it does nothing.
+    #[must_use = "dropping it removes the member at once"]
+    #[inline(never)]
+    pub fn track(&'static self) -> Tracked {
+        match &self.content {
+            Content::Source(_) => Tracked::nothing(),
+            Content::Custom(members) => members.track(1),
+        }
+    }
+
+    /// What fills it, unless `add` does.
+    pub(crate) fn source(&self) -> Option<&'static dyn Source> {
+        match self.content {
+            Content::Source(source) => Some(source),
+            Content::Custom(_) => None,
+        }
+    }
+
+    /// The declared name, if it was taken and this profile goes by another.
+    pub(crate) fn renamed_from(&self) -> Option<&str> {
+        (self.name() != self.declared).then_some(&*self.declared)
+    }
+
+    fn static_name(&self) -> &'static str {
+        drop(catalogue());
+        self.unique.get().copied().unwrap_or("")
+    }
+}
+
+impl fmt::Debug for Profile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Profile")
+            .field("name", &self.name())
+            .field("kind", &self.kind)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What is submitted at compile time.
+#[doc(hidden)]
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Entry {
+    /// A predefined or a custom profile.
+    Profile(&'static Profile),
+    /// `#[profiled]`.
+    Function(&'static FunctionSite),
+    /// `profile_mutex!`.
+    Lock(&'static LockSite),
+}
+
+inventory::collect!(Entry);
+
+/// The profile of this name: predefined, of a function or a lock, or custom.
+///
+/// Names are compared exactly. A function is found before it ever ran; a lock made by a typed wrapper's own `new`
+/// after its first use.
+pub fn lookup(name: &str) -> Option<&'static Profile> {
+    catalogue().get(name).copied()
+}
+
+/// All profiles, sorted by name.
+pub fn profiles() -> Vec<&'static Profile> {
+    catalogue().values().copied().collect()
+}
+
+type Catalogue = BTreeMap<&'static str, &'static Profile>;
+
+/// Held for map operations only; nothing of the program's runs under it.
+fn catalogue() -> MutexGuard<'static, Catalogue> {
+    static CATALOGUE: OnceLock<Mutex<Catalogue>> = OnceLock::new();
+    CATALOGUE
+        .get_or_init(|| {
+            let mut profiles: Vec<&'static Profile> = inventory::iter::<Entry>
+                .into_iter()
+                .map(|entry| match entry {
+                    Entry::Profile(profile) => profile,
+                    Entry::Function(site) => leak(crate::hook::function::profile_of(site)),
+                    Entry::Lock(site) => leak(crate::hook::lock::profile_of(site)),
+                })
+                .collect();
+            // `inventory` visits in no order; ours is fixed, so that the same program has the same names.
+            profiles.sort_by(|a, b| (a.kind, &a.declared, a.place).cmp(&(b.kind, &b.declared, b.place)));
+            let mut catalogue = Catalogue::new();
+            for profile in profiles {
+                enter(&mut catalogue, profile);
+            }
+            Mutex::new(catalogue)
+        })
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Adds a profile that was not known at compile time; on a clash it is the one that takes the suffix.
+pub(crate) fn register_late(profile: Profile) -> &'static Profile {
+    let profile = leak(profile);
+    enter(&mut catalogue(), profile);
+    profile
+}
+
+/// Sites are as many as there are places in the source, and live as long as the process.
+fn leak(profile: Profile) -> &'static Profile {
+    Box::leak(Box::new(profile))
+}
+
+fn enter(catalogue: &mut Catalogue, profile: &'static Profile) {
+    let declared: &'static str = &profile.declared;
+    let name = match catalogue.contains_key(declared) {
+        false => declared,
+        true => {
+            let place = profile.place.unwrap_or_default();
+            let short = format!("{declared} ({}:{})", place.file, place.line);
+            let long = format!("{declared} ({}:{}:{})", place.file, place.line, place.column);
+            let numbered = (2..).map(|n| format!("{long} #{n}"));
+            let free = [short, long.clone()]
+                .into_iter()
+                .chain(numbered)
+                .find(|name| !catalogue.contains_key(name.as_str()))
+                .unwrap_or(long);
+            String::leak(free)
+        }
+    };
+    _ = profile.unique.set(name);
+    catalogue.insert(name, profile);
+}

@@ -1,0 +1,59 @@
+//! Plain values that cross the borders between rooms.
+
+/// What one value of a sample counts, and in what unit: `alloc_space` in `bytes`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub struct ValueType {
+    /// The name pprof shows, such as `alloc_space` or `delay`.
+    pub name: &'static str,
+    /// The unit: `count`, `bytes` or `nanoseconds`.
+    pub unit: &'static str,
+}
+
+impl ValueType {
+    /// A value type of this name and unit.
+    pub const fn new(name: &'static str, unit: &'static str) -> Self {
+        ValueType { name, unit }
+    }
+}
+
+/// The value of a label: text, or a number with its unit (empty when it has none).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum LabelValue<'a> {
+    /// A text.
+    Str(&'a str),
+    /// A number, and its unit or `""`.
+    Num(i64, &'a str),
+}
+
+/// Addresses that no code can have: they stand in a stack for what is not a place in the program.
+///
+/// The first page is never mapped, so that a small number cannot be mistaken for an instruction.
+pub(crate) mod pseudo {
+    /// The stack goes on towards the root, but was not followed further.
+    pub(crate) const TRUNCATED: u64 = 1;
+    /// Samples that were dropped for want of room.
+    pub(crate) const LOST: u64 = 2;
+    /// Rows that were folded together because there were too many.
+    pub(crate) const OTHER: u64 = 3;
+    /// From the release of a lock until the waiter that it woke ran: nobody held it.
+    pub(crate) const WAKE_UP: u64 = 4;
+    /// CPU time that could not be given to a place.
+    pub(crate) const UNATTRIBUTED: u64 = 5;
+    /// No stack was taken.
+    pub(crate) const UNKNOWN: u64 = 6;
+
+    /// The name to show for `address`, if it is one of these.
+    pub(crate) fn name(address: u64) -> Option<&'static str> {
+        Some(match address {
+            TRUNCATED => "[truncated]",
+            LOST => "[lost]",
+            OTHER => "[other]",
+            WAKE_UP => "[wake-up]",
+            UNATTRIBUTED => "[unattributed]",
+            UNKNOWN => "[unknown]",
+            _ => return None,
+        })
+    }
+}

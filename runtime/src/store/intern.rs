@@ -1,0 +1,154 @@
+#![expect(unsafe_code, reason = "records of a length known only at run time, linked without a lock")]
+//! Slices kept once: append-only, immutable, found by their content. Stacks and label sets live here.
+//!
+//! A record is written whole before it is linked, and never changes or moves after: whoever has a reference may
+//! keep it. Any thread may intern, from hooks too (the memory comes from the arena), but not a signal handler.
+use std::alloc::Layout;
+use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
+use std::{ptr, slice};
+
+use super::arena;
+
+/// Heads of the chains. 64 Ki of them keep a chain at one or two records for 100 000 stacks.
+const CHAINS: usize = 1 << 16;
+
+/// An interned slice and the tag it was interned with.
+#[repr(C)]
+pub(crate) struct Record<T: 'static> {
+    next: AtomicPtr<Record<T>>,
+    hash: u64,
+    tag: u32,
+    len: u32,
+    // `len` elements follow. `T` is aligned to eight bytes at the most, as the record is.
+    elements: [T; 0],
+}
+
+impl<T: Copy> Record<T> {
+    /// A record without elements, for when there is no memory to make a real one.
+    pub(crate) const EMPTY: Record<T> =
+        Record { next: AtomicPtr::new(ptr::null_mut()), hash: 0, tag: 0, len: 0, elements: [] };
+
+    /// The elements.
+    pub(crate) fn elements(&self) -> &[T] {
+        // SAFETY: `insert` wrote `len` elements right behind the record before anyone could see it.
+        unsafe { slice::from_raw_parts(ptr::from_ref(self).add(1).cast::<T>(), self.len as usize) }
+    }
+
+    /// The tag.
+    pub(crate) fn tag(&self) -> u32 {
+        self.tag
+    }
+}
+
+/// A set of interned slices.
+pub(crate) struct Table<T: 'static> {
+    chains: [AtomicPtr<Record<T>>; CHAINS],
+    count: AtomicUsize,
+    refused: AtomicUsize,
+    limit: usize,
+}
+
+impl<T: Copy + PartialEq + Into<u64>> Table<T> {
+    /// A table of at most `limit` records.
+    pub(crate) const fn new(limit: usize) -> Self {
+        Table {
+            chains: [const { AtomicPtr::new(ptr::null_mut()) }; CHAINS],
+            count: AtomicUsize::new(0),
+            refused: AtomicUsize::new(0),
+            limit,
+        }
+    }
+
+    /// The one record of these elements and this tag, or `None`, counted, when the table is full.
+    pub(crate) fn intern(&'static self, elements: &[T], tag: u32) -> Option<&'static Record<T>> {
+        let hash = hash(elements, tag);
+        let head = &self.chains[hash as usize % CHAINS];
+        if let Some(found) = find(head.load(Ordering::Acquire), ptr::null_mut(), hash, elements, tag) {
+            return Some(found);
+        }
+        if self.count.load(Ordering::Relaxed) >= self.limit {
+            self.refused.fetch_add(1, Ordering::Relaxed);
+            return None;
+        }
+        let record = insert(head, hash, elements, tag);
+        match record {
+            Some((_, true)) => _ = self.count.fetch_add(1, Ordering::Relaxed),
+            Some(_) => {}
+            None => _ = self.refused.fetch_add(1, Ordering::Relaxed),
+        }
+        record.map(|(record, _)| record)
+    }
+
+    /// How many records there are.
+    pub(crate) fn count(&self) -> usize {
+        self.count.load(Ordering::Relaxed)
+    }
+
+    /// How often a slice found no room.
+    pub(crate) fn refused(&self) -> usize {
+        self.refused.load(Ordering::Relaxed)
+    }
+}
+
+/// FxHash over words: two instructions an element, good enough for return addresses.
+fn hash<T: Copy + Into<u64>>(elements: &[T], tag: u32) -> u64 {
+    const SEED: u64 = 0x517c_c1b7_2722_0a95;
+    let mut hash = u64::from(tag).wrapping_mul(SEED);
+    for &element in elements {
+        hash = (hash.rotate_left(5) ^ element.into()).wrapping_mul(SEED);
+    }
+    hash ^ (hash >> 32)
+}
+
+/// Walks a chain from `from` until `until`.
+fn find<T: Copy + PartialEq>(
+    mut from: *mut Record<T>,
+    until: *mut Record<T>,
+    hash: u64,
+    elements: &[T],
+    tag: u32,
+) -> Option<&'static Record<T>> {
+    while from != until && !from.is_null() {
+        // SAFETY: linked records are complete and live for ever.
+        let record: &'static Record<T> = unsafe { &*from };
+        if record.hash == hash && record.tag == tag && record.elements() == elements {
+            return Some(record);
+        }
+        from = record.next.load(Ordering::Acquire);
+    }
+    None
+}
+
+/// Links a new record, and says whether it is new: another thread may have been first. `None`: no memory.
+fn insert<T: Copy + PartialEq>(
+    head: &AtomicPtr<Record<T>>,
+    hash: u64,
+    elements: &[T],
+    tag: u32,
+) -> Option<(&'static Record<T>, bool)> {
+    let layout = Layout::new::<Record<T>>().extend(Layout::for_value(elements)).ok()?.0;
+    let record = arena::allocate(layout)?.cast::<Record<T>>().as_ptr();
+    let mut seen = head.load(Ordering::Acquire);
+    let new = Record { next: AtomicPtr::new(seen), hash, tag, len: elements.len() as u32, elements: [] };
+    // SAFETY: the memory is fresh, of the record's layout plus the elements behind it, and ours until linked.
+    unsafe {
+        record.write(new);
+        ptr::copy_nonoverlapping(elements.as_ptr(), record.add(1).cast(), elements.len());
+    }
+    let mut checked = ptr::null_mut();
+    loop {
+        // Only what was linked since the last look can be this slice: two threads may have met it at once.
+        // The record that lost stays unused in the arena, a few hundred bytes for each such meeting.
+        if let Some(found) = find(seen, checked, hash, elements, tag) {
+            return Some((found, false));
+        }
+        checked = seen;
+        // SAFETY: not linked yet, so still ours.
+        unsafe { &*record }.next.store(seen, Ordering::Relaxed);
+        match head.compare_exchange(seen, record, Ordering::AcqRel, Ordering::Acquire) {
+            // SAFETY: complete, linked, and never freed.
+            Ok(_) => return Some((unsafe { &*record }, true)),
+            Err(now) => seen = now,
+        }
+    }
+}

@@ -1,0 +1,2 @@
+//! The machine: the only home of `target_os`, `target_arch` and `libc`.
+pub(crate) mod memory;
