@@ -26,5 +26,6 @@ pub use snapshot::{SampleRef, Snapshot};
 pub mod __private {
     pub use crate::profile::Entry;
     pub use crate::site::{FunctionSite, LockSite, Name, Place};
+    pub use crate::stack::observe as stack;
     pub use inventory::submit;
 }

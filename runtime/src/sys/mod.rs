@@ -1,2 +1,4 @@
 //! The machine: the only home of `target_os`, `target_arch` and `libc`.
 pub(crate) mod memory;
+pub(crate) mod modules;
+pub(crate) mod stack;
