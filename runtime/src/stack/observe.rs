@@ -53,3 +53,8 @@ pub fn module_at(address: u64, epoch: u32) -> Option<(String, Vec<u8>)> {
     let module = map.find(address, epoch)?;
     Some((module.path.clone(), module.build_id.clone()))
 }
+
+/// Where the module that holds `address` now was moved to.
+pub fn bias(address: u64) -> Option<u64> {
+    Some(super::modules().find(address, epoch())?.bias)
+}
