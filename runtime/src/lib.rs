@@ -70,5 +70,6 @@ pub mod __private {
     pub use crate::label::Set;
     pub use crate::profile::Entry;
     pub use crate::site::{FunctionSite, LockSite, Name, Place};
+    pub use crate::stack::observe as stack;
     pub use inventory::submit;
 }
