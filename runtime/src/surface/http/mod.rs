@@ -54,6 +54,9 @@ mod server;
 #[path = "disabled.rs"]
 mod server;
 
+#[cfg(all(test, feature = "enabled", feature = "http"))]
+mod tests;
+
 pub use addr::{Addr, ToAddr};
 pub use handler::Handler;
 #[cfg(all(feature = "enabled", feature = "http"))]

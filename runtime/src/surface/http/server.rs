@@ -3,7 +3,7 @@ use std::convert::Infallible;
 use std::fmt;
 use std::pin::pin;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, mpsc};
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -24,21 +24,21 @@ use crate::error::{Error, Result};
 
 /// What one client, and all together, may take.
 #[derive(Clone, Copy, Debug)]
-struct Limits {
-    connections: usize,
+pub(super) struct Limits {
+    pub(super) connections: usize,
     /// Bytes of a request's line and headers.
-    header: usize,
+    pub(super) header: usize,
     /// For a request's headers to arrive, counted from the one before.
-    arrival: Duration,
+    pub(super) arrival: Duration,
     /// For a request's body to arrive.
-    body: Duration,
+    pub(super) body: Duration,
     /// Without a byte in either direction while we are not at work.
-    stall: Duration,
+    pub(super) stall: Duration,
     /// For what is under way when the server stops.
-    grace: Duration,
+    pub(super) grace: Duration,
 }
 
-const LIMITS: Limits = Limits {
+pub(super) const LIMITS: Limits = Limits {
     connections: 256,
     header: 16 << 10,
     arrival: Duration::from_secs(20),
@@ -55,7 +55,8 @@ pub struct Server {
     /// After a fork there is no thread in the child, and nothing for it to stop.
     process: u32,
     stop: watch::Sender<bool>,
-    stopped: mpsc::Receiver<()>,
+    /// Closed once the thread is over. The mutex is never locked: it makes a server `Sync`.
+    stopped: Mutex<mpsc::Receiver<()>>,
     thread: Option<JoinHandle<()>>,
     file: Option<SocketFile>,
     patience: Duration,
@@ -85,7 +86,8 @@ impl Drop for Server {
         }
         self.stop.send_replace(true);
         // The sender goes away when the thread ends, however it does. A thread that does not is left behind.
-        let ended = self.stopped.recv_timeout(self.patience);
+        let ended =
+            self.stopped.get_mut().unwrap_or_else(PoisonError::into_inner).recv_timeout(self.patience);
         if ended != Err(mpsc::RecvTimeoutError::Timeout)
             && let Some(thread) = self.thread.take()
         {
@@ -104,7 +106,7 @@ pub(super) fn serve(rules: Arc<Rules>, target: Target) -> Result<Server> {
     start(rules, target, LIMITS)
 }
 
-fn start(rules: Arc<Rules>, target: Target, limits: Limits) -> Result<Server> {
+pub(super) fn start(rules: Arc<Rules>, target: Target, limits: Limits) -> Result<Server> {
     if rules.token.as_ref().is_some_and(String::is_empty) {
         return Err(Error::Invalid { what: "token (it is empty)", value: String::new() });
     }
@@ -135,6 +137,7 @@ fn start(rules: Arc<Rules>, target: Target, limits: Limits) -> Result<Server> {
     })?;
     started.recv().map_err(std::io::Error::other)??;
     let (process, patience) = (std::process::id(), limits.grace * 3);
+    let stopped = Mutex::new(stopped);
     Ok(Server { addr, process, stop, stopped, thread: Some(thread), file, patience })
 }
 
