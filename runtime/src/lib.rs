@@ -16,6 +16,7 @@ mod site;
 mod snapshot;
 mod stack;
 mod store;
+mod surface;
 mod sys;
 
 pub use encode::Format;
@@ -26,6 +27,7 @@ pub use profile::{Kind, Profile, lookup, profiles};
 pub use profiled_macros::profiled;
 pub use record::{LabelValue, ValueType};
 pub use snapshot::{SampleRef, Snapshot};
+pub use surface::http;
 
 /// The heap: what is alive, and what was ever allocated.
 pub mod heap {
