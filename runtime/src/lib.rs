@@ -1,5 +1,10 @@
 //! Go's pprof for Rust, and more.
 
+#[cfg(all(feature = "enabled", not(all(target_os = "linux", target_arch = "x86_64", target_env = "gnu"))))]
+compile_error!(
+    "`profiled` runs on x86-64 Linux with glibc so far; elsewhere build it without the feature `enabled`"
+);
+
 mod clock;
 mod encode;
 mod error;

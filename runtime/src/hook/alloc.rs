@@ -6,6 +6,7 @@
 //! the program's allocator for its tables, and takes no lock but those of `fork`, which are never held while the
 //! inner allocator runs.
 use std::alloc::{GlobalAlloc, Layout, System};
+use std::collections::HashMap;
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering::Acquire, Ordering::Relaxed, Ordering::Release};
 use std::time::SystemTime;
@@ -15,6 +16,7 @@ use crate::local::{self, Local};
 use crate::profile::{Entry, Profile, Source};
 use crate::rate::allocation_weight;
 use crate::record::ValueType;
+use crate::site::FunctionSite;
 use crate::snapshot::{self, Meta, Places, Row, Shape, Snapshot};
 use crate::stack::{self, Frames};
 use crate::store::Stack;
@@ -302,6 +304,20 @@ fn row(bucket: &'static Bucket) -> Row {
             scaled(live.saturating_mul(key.what)),
         ],
     }
+}
+
+/// Bytes allocated since the start by the innermost scope, estimated from the samples.
+pub(crate) fn allocated_by_scope() -> HashMap<*const FunctionSite, f64> {
+    let mut allocated = HashMap::new();
+    for bucket in BUCKETS.iter() {
+        let key = bucket.key();
+        if let Some(site) = key.scope {
+            let bytes = bucket.value().first.load(Relaxed) as f64 * key.what as f64;
+            *allocated.entry(std::ptr::from_ref(site)).or_default() +=
+                bytes * allocation_weight(key.what, key.rate);
+        }
+    }
+    allocated
 }
 
 static HEAP_PROFILE: Profile = Profile::predefined(

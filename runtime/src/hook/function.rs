@@ -325,9 +325,18 @@ const COLUMNS: &[Column] = &[
     Column { title: "p90", unit: Unit::Nanoseconds },
     Column { title: "p99", unit: Unit::Nanoseconds },
     Column { title: "max", unit: Unit::Nanoseconds },
+    Column { title: "self", unit: Unit::Nanoseconds },
+    Column { title: "allocated", unit: Unit::Bytes },
 ];
 
 fn figures(sites: Vec<(&'static FunctionSite, u64)>) -> Table {
+    let allocated = super::alloc::allocated_by_scope();
+    let mut inside: HashMap<u64, f64> = HashMap::new();
+    for bucket in CHAINS.iter() {
+        if let Some(&parent) = bucket.key().stack.addresses().get(1) {
+            *inside.entry(parent).or_default() += bucket.value().second.load(Relaxed) as f64;
+        }
+    }
     let mut in_flight: HashMap<*const FunctionSite, u64> = Default::default();
     local::each_scopes(|scopes| {
         for at in 0..scopes.depth.load(Relaxed).min(MAX_SCOPES) {
@@ -346,6 +355,11 @@ fn figures(sites: Vec<(&'static FunctionSite, u64)>) -> Table {
                 0 => in_flight.get(&std::ptr::from_ref(site)).copied().unwrap_or(0),
                 ended => calls.saturating_sub(local::total(ended)),
             };
+            // What the scopes directly inside it did not take; concurrent children may take more than there is.
+            let own = mean.map(|mean| {
+                let inside = inside.get(&(std::ptr::from_ref(site).addr() as u64)).copied().unwrap_or(0.0);
+                (mean * calls as f64 - inside).max(0.0)
+            });
             let quantiles = stats.and_then(|stats| stats.histogram.quantiles([0.5, 0.9, 0.99]));
             let quantile = |n: usize| quantiles.map(|all| all[n] as f64);
             let cells = vec![
@@ -357,6 +371,8 @@ fn figures(sites: Vec<(&'static FunctionSite, u64)>) -> Table {
                 quantile(1),
                 quantile(2),
                 stats.map(|stats| stats.histogram.max() as f64),
+                own,
+                allocated.get(&std::ptr::from_ref(site)).copied(),
             ];
             (site.unique_name().to_owned(), cells)
         })
