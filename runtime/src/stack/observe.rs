@@ -58,3 +58,11 @@ pub fn module_at(address: u64, epoch: u32) -> Option<(String, Vec<u8>)> {
 pub fn bias(address: u64) -> Option<u64> {
     Some(super::modules().find(address, epoch())?.bias)
 }
+
+/// Takes the stack and nothing else, for measuring.
+#[inline(never)]
+pub fn capture_len() -> u32 {
+    let mut frames = Frames::new();
+    super::capture(&mut frames, 0);
+    frames.len
+}

@@ -123,7 +123,20 @@ fn child() {
     for ((words, truncated), (count, ours_len, theirs_len, at)) in kinds.into_iter().take(20) {
         let place = |address: u64| match ours::module_at(address, ours::epoch()) {
             Some((path, _)) => format!("{}+{:#x}", path, address - ours::bias(address).unwrap_or(0)),
-            None => format!("{address:#x}"),
+            None => {
+                if address > 4096 {
+                    for l in std::fs::read_to_string("/proc/self/maps").unwrap().lines() {
+                        let r = l.split(' ').next().unwrap();
+                        let (a, b) = r.split_once('-').unwrap();
+                        if u64::from_str_radix(a, 16).unwrap() <= address
+                            && address < u64::from_str_radix(b, 16).unwrap()
+                        {
+                            println!("MAPS {l}");
+                        }
+                    }
+                }
+                format!("{address:#x}")
+            }
         };
         score.examples.push(format!(
             "{count} times: {ours_len} and {theirs_len} frames, cut: {truncated}, apart from {at}: after {} {} against {}",
