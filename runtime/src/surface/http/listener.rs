@@ -8,8 +8,9 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 
 use super::addr::{Addr, Place, Target};
 use crate::error::{Error, Result};
@@ -160,6 +161,9 @@ impl Listener {
     }
 }
 
+/// Bytes that a client may send ahead while it waits for a window to end.
+const MAX_WAITING: usize = 32 << 10;
+
 /// A connection.
 #[derive(Debug)]
 pub(super) enum Stream {
@@ -180,15 +184,35 @@ macro_rules! either {
 
 impl Stream {
     /// Resolves once the client has closed its side, even while requests that it sent before are still unread.
+    ///
+    /// A close that waits behind more bytes than the kernel takes in is not seen, so that whoever sends on and on
+    /// while it is to wait counts as gone, too.
     pub(super) async fn hung_up(&self) {
         loop {
-            let ready = either!(self, s => s.ready(tokio::io::Interest::READABLE).await);
-            if ready.map_or(true, |ready| ready.is_read_closed()) {
+            let ready = either!(self, s => s.ready(Interest::READABLE).await);
+            if ready.map_or(true, |ready| ready.is_read_closed()) || self.is_flooded().await {
                 return;
             }
             // Something came and hyper is not reading it, so that "readable" says no more. Look again by the clock.
-            tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+            tokio::time::sleep(Duration::from_millis(100)).await;
         }
+    }
+
+    /// Whether more is waiting to be read than a request may have.
+    async fn is_flooded(&self) -> bool {
+        let mut waiting = vec![0; MAX_WAITING];
+        let look = async {
+            match self {
+                Stream::Tcp(stream) => {
+                    stream.peek(&mut waiting).await.is_ok_and(|bytes| bytes == MAX_WAITING)
+                }
+                // Its close overtakes what was sent before.
+                #[cfg(unix)]
+                Stream::Unix(_) => false,
+            }
+        };
+        // "Readable" may be old news, and a look at nothing would wait.
+        tokio::time::timeout(Duration::from_millis(1), look).await.unwrap_or(false)
     }
 
     /// Writes what fits, without waiting.

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use ::http::StatusCode;
+use ::http::{StatusCode, header};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -241,10 +241,8 @@ async fn connection(stream: Stream, rules: Arc<Rules>, mut stop: watch::Receiver
 }
 
 fn slow() -> Refusal {
-    Refusal::new(
-        StatusCode::REQUEST_TIMEOUT,
-        "the client closed its side, or its request did not arrive in time",
-    )
+    let text = "the client closed its side, or its request did not arrive in time";
+    Refusal::new(StatusCode::REQUEST_TIMEOUT, text).with(header::CONNECTION, "close")
 }
 
 /// A request is being answered.
