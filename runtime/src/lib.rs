@@ -11,6 +11,7 @@ mod site;
 mod snapshot;
 mod stack;
 mod store;
+mod symbol;
 mod sys;
 
 pub use encode::Format;
@@ -20,6 +21,7 @@ pub use profile::{Kind, Profile, lookup, profiles};
 pub use profiled_macros::profiled;
 pub use record::{LabelValue, ValueType};
 pub use snapshot::{SampleRef, Snapshot};
+pub use symbol::Frame;
 
 /// What our macros expand to. Not part of the API.
 #[doc(hidden)]
