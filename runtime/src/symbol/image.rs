@@ -16,6 +16,7 @@ use gimli::{EndianSlice, RunTimeEndian};
 use object::{Object, ObjectSection, ObjectSymbol, SymbolKind};
 
 use super::demangle::{demangle, is_mangled};
+use super::sources::{Sources, is_bare};
 use crate::module::Module;
 use crate::sys::file::Content;
 
@@ -68,11 +69,15 @@ impl Deref for Data {
 /// A module's file. The fields stand in the order in which they must go: borrowers before owners.
 pub(super) struct Image {
     context: Option<Context<Bytes>>,
+    /// What the context works on.
+    dwarf: Option<Arc<gimli::Dwarf<Bytes>>>,
     /// By address, one each.
     symbols: Vec<Symbol>,
     /// Units by their offset, for references from one to another; made when the first such is met.
     units: Option<Vec<(usize, gimli::UnitHeader<Bytes>)>>,
     abbreviations: HashMap<usize, Arc<gimli::Abbreviations>>,
+    /// Made when the first function is met that needs it.
+    sources: Option<Sources>,
     _unpacked: Vec<Vec<u8>>,
     _data: Data,
 }
@@ -106,13 +111,16 @@ impl Image {
             return None;
         }
         let mut unpacked = Vec::new();
-        let context = if lines { context(&file, &mut unpacked) } else { None };
+        let dwarf = if lines { dwarf(&file, &mut unpacked).map(Arc::new) } else { None };
+        let context = dwarf.clone().and_then(|dwarf| Context::from_arc_dwarf(dwarf).ok());
         let symbols = symbols(&file);
         Some(Image {
             context,
+            dwarf,
             symbols,
             units: None,
             abbreviations: HashMap::new(),
+            sources: None,
             _unpacked: unpacked,
             _data: data,
         })
@@ -155,7 +163,7 @@ impl Image {
         match (lines.last_mut(), symbol) {
             (None, symbol) => lines.extend(symbol),
             (Some(outer), Some(symbol)) => {
-                // Debug info may call a function by its last name only; the linker always knows the whole one.
+                // The linker knows the whole name where debug info has the last one only.
                 if outer.system_name.is_empty() && (outer.name.is_empty() || is_mangled(&symbol.system_name))
                 {
                     outer.name = symbol.name;
@@ -167,8 +175,33 @@ impl Image {
             }
             (Some(_), None) => {}
         }
+        for line in &mut lines {
+            if line.system_name.is_empty()
+                && is_bare(&line.name)
+                && let Some(module) = line.file.as_deref().and_then(|file| self.sources()?.module(file))
+            {
+                line.name = format!("{module}::{}", line.name);
+            }
+        }
         lines.retain(|line| !line.name.is_empty());
         lines
+    }
+
+    /// Where the crates' sources are.
+    fn sources(&mut self) -> Option<&Sources> {
+        if self.sources.is_none() {
+            let mut sources = Sources::default();
+            let dwarf = self.dwarf.clone()?;
+            for (_, header) in unit_headers(&dwarf) {
+                if let Ok(unit) = dwarf.unit(header)
+                    && let (Some(name), Some(directory)) = (unit.name, unit.comp_dir)
+                {
+                    sources.add(&directory.to_string_lossy(), &name.to_string_lossy());
+                }
+            }
+            self.sources = Some(sources);
+        }
+        self.sources.as_ref()
     }
 
     fn find(&self, address: u64) -> Option<&Symbol> {
@@ -249,7 +282,7 @@ fn unit_headers(dwarf: &gimli::Dwarf<Bytes>) -> Vec<(usize, gimli::UnitHeader<By
 
 /// The debug info of `file`, if there is any and it is of a bearable size. What had to be unpacked goes to
 /// `unpacked`, which must outlive the result.
-fn context(file: &object::File<'static>, unpacked: &mut Vec<Vec<u8>>) -> Option<Context<Bytes>> {
+fn dwarf(file: &object::File<'static>, unpacked: &mut Vec<Vec<u8>>) -> Option<gimli::Dwarf<Bytes>> {
     let (mut packed, mut total) = (0_u64, 0_u64);
     for section in file.sections() {
         if section.name().is_ok_and(|name| name.starts_with(".debug") || name.starts_with(".zdebug")) {
@@ -265,7 +298,7 @@ fn context(file: &object::File<'static>, unpacked: &mut Vec<Vec<u8>>) -> Option<
         return None;
     }
     let endian = if file.is_little_endian() { RunTimeEndian::Little } else { RunTimeEndian::Big };
-    let dwarf = gimli::Dwarf::load(|id| -> Result<Bytes, gimli::Error> {
+    gimli::Dwarf::load(|id| -> Result<Bytes, gimli::Error> {
         let data = file.section_by_name(id.name()).and_then(|section| section.uncompressed_data().ok());
         let bytes: &'static [u8] = match data.unwrap_or_default() {
             Cow::Borrowed(bytes) => bytes,
@@ -278,8 +311,7 @@ fn context(file: &object::File<'static>, unpacked: &mut Vec<Vec<u8>>) -> Option<
         };
         Ok(EndianSlice::new(bytes, endian))
     })
-    .ok()?;
-    Context::from_dwarf(dwarf).ok()
+    .ok()
 }
 
 /// The functions of `.symtab`, or of `.dynsym` in a stripped file.

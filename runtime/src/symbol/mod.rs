@@ -6,6 +6,7 @@
 mod demangle;
 mod image;
 mod resolve;
+mod sources;
 
 use std::fmt;
 use std::sync::Arc;

