@@ -1,4 +1,5 @@
 #![expect(unsafe_code, reason = "takes stacks with the standard unwinder, to have addresses to look up")]
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::ffi::{c_int, c_void};
 use std::fs;
@@ -51,6 +52,19 @@ pub(crate) fn module_map() -> Arc<ModuleMap> {
         Arc::new(Module { path, build_id, bias, text, first_epoch: 0, last_epoch: u32::MAX })
     });
     Arc::new(ModuleMap { modules: modules.collect() })
+}
+
+thread_local! {
+    static FIXED: RefCell<BTreeMap<u64, Arc<[Frame]>>> = const { RefCell::new(BTreeMap::new()) };
+}
+
+/// Has `frames` found at `address` on this thread, whatever is there.
+pub(crate) fn fix(address: u64, frames: &[Frame]) {
+    FIXED.with_borrow_mut(|fixed| fixed.insert(address, frames.into()));
+}
+
+pub(super) fn fixed(address: u64) -> Option<Arc<[Frame]>> {
+    FIXED.with_borrow(|fixed| fixed.get(&address).cloned())
 }
 
 unsafe extern "C-unwind" {
