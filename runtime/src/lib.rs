@@ -26,6 +26,7 @@ pub use symbol::Frame;
 /// What our macros expand to. Not part of the API.
 #[doc(hidden)]
 pub mod __private {
+    pub use crate::encode::bench;
     pub use crate::profile::Entry;
     pub use crate::site::{FunctionSite, LockSite, Name, Place};
     pub use inventory::submit;
