@@ -19,9 +19,13 @@ const MAX_TEXT: usize = 128;
 
 static LEFT_OUT: AtomicU64 = AtomicU64::new(0);
 
-/// How many labels were left out because their set was full.
-pub(crate) fn left_out() -> u64 {
-    LEFT_OUT.load(Relaxed)
+/// What to tell about labels that are missing.
+pub(crate) fn losses() -> impl Iterator<Item = String> {
+    let left_out = LEFT_OUT.load(Relaxed);
+    let dropped = store::Labels::dropped();
+    let full = (left_out > 0).then(|| format!("{left_out} labels left out: their set was full"));
+    let many = (dropped > 0).then(|| format!("{dropped} samples lost their labels: too many different sets"));
+    full.into_iter().chain(many)
 }
 
 /// A set of labels, sorted by key.
@@ -282,7 +286,7 @@ mod tests {
 
     #[test]
     fn what_is_too_long_is_cut_visibly_and_what_does_not_fit_is_counted() {
-        let before = left_out();
+        let before = LEFT_OUT.load(Relaxed);
         let long = "ä".repeat(200);
         let mut set = Set::EMPTY;
         set.insert("k", &long);
@@ -292,7 +296,8 @@ mod tests {
             set.insert(key, &long);
         }
         assert_eq!(store::pairs(set.encoded()).count(), 2);
-        assert!(left_out() >= before + 2);
+        assert!(LEFT_OUT.load(Relaxed) >= before + 2);
+        assert!(losses().next().unwrap().contains("left out"));
         set.insert("k", "short again");
         assert_eq!(store::pairs(set.encoded()).next(), Some(("k", "short again")));
     }

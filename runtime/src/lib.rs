@@ -22,6 +22,7 @@ mod snapshot;
 mod stack;
 mod store;
 mod surface;
+mod symbol;
 mod sys;
 
 pub use encode::Format;
@@ -67,10 +68,12 @@ pub mod sync {
     /// [`std::sync::Mutex`], profiled; with this crate switched off it is that very type.
     pub type Mutex<T> = Profiled<std::sync::Mutex<T>>;
 }
+pub use symbol::Frame;
 
 /// What our macros expand to. Not part of the API.
 #[doc(hidden)]
 pub mod __private {
+    pub use crate::encode::bench;
     pub use crate::hook::function::{Scope, enter};
     pub use crate::hook::future::Polled;
     pub use crate::hook::lock::{Lock, Maker};

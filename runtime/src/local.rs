@@ -170,11 +170,6 @@ impl Local {
         unsafe { &*self.scopes.get() }
     }
 
-    /// Whether the thread's destructors ran: nothing is registered for it any more.
-    pub(crate) fn has_ended(&self) -> bool {
-        self.ended.get()
-    }
-
     /// Random numbers of this thread's own.
     pub(crate) fn random<R>(&self, f: impl FnOnce(&mut Random) -> R) -> R {
         let mut random = Random::resume(self.random.get()).unwrap_or_else(|| {

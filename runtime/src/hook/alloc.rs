@@ -20,6 +20,7 @@ use crate::site::FunctionSite;
 use crate::snapshot::{self, Meta, Places, Row, Shape, Snapshot};
 use crate::stack::{self, Frames};
 use crate::store::Stack;
+use crate::store::arena;
 use crate::store::bucket::{Bucket, Buckets, Key};
 use crate::store::live::Live;
 use crate::{Format, label};
@@ -251,6 +252,12 @@ impl Source for Heap {
                 comments.push(format!("{count} {what}"));
             }
         }
+        comments.extend(label::losses());
+        comments.push(format!(
+            "own tables: {} bytes mapped for stacks, counters and threads, {} for unwinding",
+            arena::mapped(),
+            stack::memory(),
+        ));
         let meta = Meta {
             profile: name,
             value_types: vec![

@@ -590,6 +590,7 @@ impl Source for Block {
             rate => format!("waits are sampled at 1 in {rate} ns waited; values are unbiased"),
         }];
         comments.extend(folded(&BLOCK));
+        comments.extend(label::losses());
         finish(name, rows, shape, comments, None)
     }
 
@@ -624,6 +625,7 @@ impl Source for Mutexes {
             _ => format!("holders are sampled: {}; values are unbiased", mutex_rate()),
         }];
         comments.extend(folded(&MUTEX));
+        comments.extend(label::losses());
         finish(name, rows, Shape::Contention { mutex: true }, comments, None)
     }
 

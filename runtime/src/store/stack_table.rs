@@ -51,11 +51,6 @@ impl Stack {
         ptr::from_ref(self.0).addr()
     }
 
-    /// How many distinct stacks are kept.
-    pub(crate) fn count() -> usize {
-        STACKS.count()
-    }
-
     /// How many times a stack became `[other]` for want of room.
     pub(crate) fn folded() -> usize {
         STACKS.refused()

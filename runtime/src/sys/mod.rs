@@ -1,5 +1,6 @@
 //! The machine: the only home of `target_os`, `target_arch` and `libc`.
 pub(crate) mod clock;
+pub(crate) mod file;
 pub(crate) mod memory;
 pub(crate) mod modules;
 pub(crate) mod process;
