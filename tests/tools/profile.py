@@ -23,6 +23,8 @@ class Profile:
     """Samples with everything looked up. Frames are leaf first, inlined callees before those they were put into."""
 
     def __init__(self, data):
+        if not data:
+            raise wire.Malformed("no profile: 0 bytes")
         raw = wire.decode(wire.unzip(data))
         text = [part.decode("utf-8", "replace") for part in raw["string_table"]]
         functions = {function["id"]: function for function in raw["function"]}
