@@ -1,5 +1,13 @@
 //! A place in source that a macro marked.
+use std::collections::HashMap;
+use std::panic::Location;
+use std::sync::OnceLock;
 use std::sync::atomic::AtomicU32;
+
+use crate::fork::Lock;
+use crate::hook::function::Stats;
+use crate::profile::{Entry, Profile, lookup};
+use crate::store::arena::Placed;
 
 /// Where something stands in the source.
 #[doc(hidden)]
@@ -36,7 +44,13 @@ pub enum Name {
 #[doc(hidden)]
 #[derive(Debug)]
 pub struct FunctionSite {
+    /// Given out at the first call; 0 before.
     pub(crate) id: AtomicU32,
+    /// Of an async function: counts the futures that ended.
+    pub(crate) ended: AtomicU32,
+    pub(crate) stats: Placed<Stats>,
+    /// Set when the catalogue of profiles is made.
+    pub(crate) profile: OnceLock<&'static Profile>,
     pub(crate) name: Name,
     pub(crate) place: Place,
 }
@@ -44,7 +58,14 @@ pub struct FunctionSite {
 impl FunctionSite {
     /// What the attribute emits.
     pub const fn new(name: Name, file: &'static str, line: u32, column: u32) -> Self {
-        FunctionSite { id: AtomicU32::new(0), name, place: Place { file, line, column } }
+        FunctionSite {
+            id: AtomicU32::new(0),
+            ended: AtomicU32::new(0),
+            stats: Placed::new(),
+            profile: OnceLock::new(),
+            name,
+            place: Place { file, line, column },
+        }
     }
 }
 
@@ -52,7 +73,11 @@ impl FunctionSite {
 #[doc(hidden)]
 #[derive(Debug)]
 pub struct LockSite {
+    /// Given out at the first use; 0 before.
     pub(crate) id: AtomicU32,
+    pub(crate) stats: Placed<crate::hook::lock::Stats>,
+    /// Set when the catalogue of profiles meets it.
+    pub(crate) profile: OnceLock<&'static Profile>,
     pub(crate) name: &'static str,
     pub(crate) place: Place,
 }
@@ -60,11 +85,132 @@ pub struct LockSite {
 impl LockSite {
     /// What `profile_mutex!` emits.
     pub const fn new(name: &'static str, file: &'static str, line: u32, column: u32) -> Self {
-        LockSite { id: AtomicU32::new(0), name, place: Place { file, line, column } }
+        LockSite {
+            id: AtomicU32::new(0),
+            stats: Placed::new(),
+            profile: OnceLock::new(),
+            name,
+            place: Place { file, line, column },
+        }
+    }
+}
+
+/// The functions that `#[profiled]` marks, in no order.
+pub(crate) fn functions() -> impl Iterator<Item = &'static FunctionSite> {
+    inventory::iter::<Entry>.into_iter().filter_map(|entry| match entry {
+        Entry::Function(site) => Some(*site),
+        _ => None,
+    })
+}
+
+impl FunctionSite {
+    /// The name that `lookup` finds it by.
+    pub(crate) fn unique_name(&'static self) -> &'static str {
+        if self.profile.get().is_none() {
+            // Making the catalogue is what settles names.
+            _ = lookup("");
+        }
+        self.profile.get().map_or("", |profile| profile.unique_name())
     }
 }
 
 /// The site whose address stands in a stack of scopes: its name and its place.
-pub(crate) fn by_address(_address: u64) -> Option<(&'static str, Place)> {
-    None
+pub(crate) fn by_address(address: u64) -> Option<(&'static str, Place)> {
+    static SITES: OnceLock<HashMap<u64, &'static FunctionSite>> = OnceLock::new();
+    let sites = SITES
+        .get_or_init(|| functions().map(|site| (std::ptr::from_ref(site).addr() as u64, site)).collect());
+    sites.get(&address).map(|site| (site.unique_name(), site.place))
+}
+
+impl FunctionSite {
+    pub(crate) fn name(&self) -> String {
+        match self.name {
+            Name::Literal(s) => s.to_owned(),
+            Name::Prefixed(a, b) => format!("{a}::{b}"),
+            Name::Path { module, function, .. } => format!("{module}::{function}"),
+        }
+    }
+}
+
+/// Sites that were not known at compile time: locks made by a typed wrapper's own `new`.
+static LATE: Lock<Vec<LateLock>> = Lock::new(Vec::new());
+
+struct LateLock {
+    file: &'static str,
+    line: u32,
+    column: u32,
+    /// The lock's type: many places of the standard library make locks of several types.
+    kind: &'static str,
+    site: &'static LockSite,
+}
+
+/// The site of the locks of this type that are made at `caller`. Ordinary code inside a hook: it may allocate.
+pub(crate) fn lock_at(caller: &'static Location<'static>, kind: &'static str) -> &'static LockSite {
+    let (file, line, column) = (caller.file(), caller.line(), caller.column());
+    let mut late = LATE.lock();
+    let known =
+        late.iter().find(|late| (late.line, late.column, late.file, late.kind) == (line, column, file, kind));
+    if let Some(known) = known {
+        return known.site;
+    }
+    // `derive(Default)`, `or_default` and the like call `new` from inside the standard library.
+    let inside =
+        file.starts_with("/rustc/") || file.contains("/library/core/") || file.contains("/library/alloc/");
+    let name = if inside { format!("[unknown] {}", short(kind)) } else { format!("{file}:{line}") };
+    // Sites are as many as there are places in the source.
+    let site = Box::leak(Box::new(LockSite::new(name.leak(), file, line, column)));
+    late.push(LateLock { file, line, column, kind, site });
+    site
+}
+
+/// `Mutex<Vec<Order>>` of `std::sync::poison::mutex::Mutex<alloc::vec::Vec<shop::Order>>`.
+fn short(kind: &str) -> String {
+    let mut short = String::new();
+    let mut word = String::new();
+    for c in kind.chars().chain(['\0']) {
+        match c {
+            ':' => word.clear(),
+            c if c.is_alphanumeric() || c == '_' => word.push(c),
+            c => {
+                short.push_str(&std::mem::take(&mut word));
+                short.extend((c != '\0').then_some(c));
+            }
+        }
+    }
+    short
+}
+
+/// Late sites that the catalogue has not met.
+pub(crate) fn late_locks(known: usize) -> Vec<&'static LockSite> {
+    LATE.lock().iter().skip(known).map(|late| late.site).collect()
+}
+
+/// All lock sites, in no order.
+pub(crate) fn locks() -> impl Iterator<Item = &'static LockSite> {
+    let early = inventory::iter::<Entry>.into_iter().filter_map(|entry| match entry {
+        Entry::Lock(site) => Some(*site),
+        _ => None,
+    });
+    early.chain(late_locks(0))
+}
+
+impl LockSite {
+    /// The name that `lookup` finds it by.
+    pub(crate) fn unique_name(&'static self) -> &'static str {
+        if self.profile.get().is_none() {
+            _ = lookup("");
+        }
+        self.profile.get().map_or(self.name, |profile| profile.unique_name())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn types_are_named_without_their_paths() {
+        let kind = std::any::type_name::<std::sync::Mutex<Vec<Option<u8>>>>();
+        assert_eq!(short(kind), "Mutex<Vec<Option<u8>>>");
+    }
 }

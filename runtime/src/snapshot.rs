@@ -263,6 +263,7 @@ impl Snapshot {
     }
 
     fn settle(&mut self) {
+        self.settle_epochs();
         self.merge();
         let last = self.meta.value_types.len().saturating_sub(1).min(MAX_VALUES - 1);
         self.rows.retain(|row| row.values.iter().any(|&value| value != 0));
@@ -274,6 +275,24 @@ impl Snapshot {
                 .then_with(|| a.key.labels().cmp(b.key.labels()))
                 .then_with(|| a.key.stack.epoch().cmp(&b.key.stack.epoch()))
         });
+    }
+
+    /// Stacks that were taken in different epochs, but whose modules were there all along, are one stack.
+    fn settle_epochs(&mut self) {
+        let last = self.rows.iter().map(|row| row.key.stack.epoch()).max().unwrap_or(0);
+        if last == 0 {
+            return;
+        }
+        let modules = Arc::clone(&self.modules);
+        for row in &mut self.rows {
+            let stack = row.key.stack;
+            let since =
+                |&address: &u64| modules.find(address, stack.epoch()).map_or(0, |module| module.first_epoch);
+            let first = stack.addresses().iter().map(since).max().unwrap_or(0);
+            if first != stack.epoch() && self.meta.places != Places::Scopes {
+                row.key.stack = Stack::intern(stack.addresses(), first);
+            }
+        }
     }
 
     fn merge(&mut self) {

@@ -10,7 +10,7 @@ pub(crate) const MAX_STACKS: usize = 1 << 18;
 
 static STACKS: Table<u64> = Table::new(MAX_STACKS);
 /// Pseudo stacks are few, and are there even when the table is full.
-static PSEUDO: Table<u64> = Table::new(64);
+static PSEUDO: Table<u64, (), 64> = Table::new(64);
 
 /// An interned stack: lookup addresses, leaf first.
 ///
@@ -49,11 +49,6 @@ impl Stack {
     /// A number that is this stack's alone for as long as the process lives.
     pub(crate) fn id(self) -> usize {
         ptr::from_ref(self.0).addr()
-    }
-
-    /// How many distinct stacks are kept.
-    pub(crate) fn count() -> usize {
-        STACKS.count()
     }
 
     /// How many times a stack became `[other]` for want of room.

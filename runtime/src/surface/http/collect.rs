@@ -51,8 +51,8 @@ pub(super) async fn answer(
             off_thread(move || {
                 let _permit = permit;
                 match query {
-                    Some(query) => symbols(query.as_bytes(), name_of),
-                    None => symbols(&body, name_of),
+                    Some(query) => symbols(query.as_bytes(), crate::symbol::name_of),
+                    None => symbols(&body, crate::symbol::name_of),
                 }
             })
             .await?
@@ -170,11 +170,6 @@ fn symbols(addresses: &[u8], name_of: impl Fn(u64) -> Option<String>) -> Vec<u8>
         }
     }
     text.into_bytes()
-}
-
-/// The name of the function that holds `address`.
-fn name_of(_address: u64) -> Option<String> {
-    None
 }
 
 #[cfg(test)]

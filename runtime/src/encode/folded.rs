@@ -1,0 +1,34 @@
+//! One line a stack, `root;..;leaf value`, as flame graph tools take it.
+use std::io::{self, Write};
+
+use crate::snapshot::Snapshot;
+use crate::symbol::Names;
+
+/// Writes the last value of each row, as far as there is one.
+pub(super) fn write(snapshot: &Snapshot, names: Names<'_>, w: &mut impl Write) -> io::Result<()> {
+    let mut line = String::new();
+    for sample in snapshot.samples() {
+        let Some(value) = sample.values().last().filter(|&&value| value != 0) else { continue };
+        line.clear();
+        for place in names.stack(sample.row.key.stack).iter().rev() {
+            match place.shown() {
+                [] => push(&mut line, &format!("{:#x}", place.address)),
+                shown => shown.iter().rev().for_each(|frame| push(&mut line, frame.name())),
+            }
+        }
+        writeln!(w, "{line} {value}")?;
+    }
+    Ok(())
+}
+
+/// Adds a frame. What separates frames and lines cannot stand in a name.
+fn push(line: &mut String, name: &str) {
+    if !line.is_empty() {
+        line.push(';');
+    }
+    line.extend(name.chars().map(|c| match c {
+        ';' => ':',
+        c if c.is_control() => ' ',
+        c => c,
+    }));
+}

@@ -1,0 +1,525 @@
+//! The protobuf that `pprof` and every scraper read, written as it is made.
+//!
+//! Samples go out one by one, each location in front of the first sample that has it. Only what has to be known to
+//! the end stays in memory: where each location got its number, the functions, the strings.
+//!
+//! Rules of the readers that are kept here: ids count from 1 in the order of their tables, strings are unique and
+//! shorter than 64 KiB, no stack is deeper than 1000, a label key is a name.
+use std::collections::HashMap;
+use std::io::{self, Write};
+use std::rc::Rc;
+use std::time::UNIX_EPOCH;
+
+use prost::encoding::{WireType, bool, encode_key, encode_varint, encoded_len_varint, int64, uint64};
+
+use super::CHUNK;
+use crate::record::{LabelValue, ValueType};
+use crate::snapshot::{SampleRef, Snapshot};
+use crate::symbol::{Frame, Names, is_all_plumbing, plumbing};
+
+/// Field numbers of `Profile`; those of the smaller messages stand where they are written. See `proto.rs`.
+mod field {
+    pub(super) const SAMPLE_TYPE: u32 = 1;
+    pub(super) const SAMPLE: u32 = 2;
+    pub(super) const MAPPING: u32 = 3;
+    pub(super) const LOCATION: u32 = 4;
+    pub(super) const FUNCTION: u32 = 5;
+    pub(super) const STRING_TABLE: u32 = 6;
+    pub(super) const TIME_NANOS: u32 = 9;
+    pub(super) const DURATION_NANOS: u32 = 10;
+    pub(super) const PERIOD_TYPE: u32 = 11;
+    pub(super) const PERIOD: u32 = 12;
+    pub(super) const COMMENT: u32 = 13;
+    pub(super) const DEFAULT_SAMPLE_TYPE: u32 = 14;
+}
+
+/// Readers cut deeper stacks, or refuse them.
+const MAX_DEPTH: usize = 1000;
+/// Readers refuse longer strings.
+const MAX_STRING: usize = (1 << 16) - 1;
+
+/// Writes `snapshot` with the names that `names` has for it, not compressed.
+pub(super) fn write(snapshot: &Snapshot, names: Names<'_>, w: &mut impl Write) -> io::Result<()> {
+    let mut encoder = Encoder::new(snapshot, names);
+    encoder.head();
+    for sample in snapshot.samples() {
+        encoder.sample(sample);
+        if encoder.out.len() >= CHUNK {
+            encoder.flush(w)?;
+        }
+    }
+    encoder.tail(w)?;
+    encoder.flush(w)
+}
+
+struct Encoder<'a> {
+    snapshot: &'a Snapshot,
+    names: Names<'a>,
+    /// What the writer has not got yet.
+    out: Vec<u8>,
+    /// The body of the message being written.
+    body: Vec<u8>,
+    /// The body of a message within it.
+    inner: Vec<u8>,
+    strings: Strings,
+    /// A table for each epoch that was met; most programs never have a second.
+    places: Vec<(u32, Places)>,
+    locations: u64,
+    /// By name, system name and file: the id.
+    function_ids: HashMap<[i64; 3], u64>,
+    functions: Vec<([i64; 3], u32)>,
+    modules: Vec<Resolution>,
+}
+
+/// How much is known of a module's addresses, of those that were used.
+#[derive(Clone, Copy, Default)]
+struct Resolution {
+    used: bool,
+    unnamed: bool,
+    files: bool,
+    lines: bool,
+}
+
+impl<'a> Encoder<'a> {
+    fn new(snapshot: &'a Snapshot, names: Names<'a>) -> Encoder<'a> {
+        Encoder {
+            snapshot,
+            names,
+            out: Vec::with_capacity(CHUNK + CHUNK / 4),
+            body: Vec::new(),
+            inner: Vec::new(),
+            strings: Strings::new(),
+            places: Vec::new(),
+            locations: 0,
+            function_ids: HashMap::new(),
+            functions: Vec::new(),
+            modules: vec![Resolution::default(); snapshot.modules.modules.len()],
+        }
+    }
+
+    fn flush(&mut self, w: &mut impl Write) -> io::Result<()> {
+        w.write_all(&self.out)?;
+        self.out.clear();
+        Ok(())
+    }
+
+    fn head(&mut self) {
+        let meta = &self.snapshot.meta;
+        for &kind in &meta.value_types {
+            self.value_type(field::SAMPLE_TYPE, kind);
+        }
+        if let Some(kind) = meta.default_type.and_then(|index| meta.value_types.get(index)) {
+            let name = self.strings.id(&type_name(kind.name));
+            number(field::DEFAULT_SAMPLE_TYPE, name, &mut self.out);
+        }
+        let (kind, period) = meta.period;
+        if kind != ValueType::default() {
+            self.value_type(field::PERIOD_TYPE, kind);
+        }
+        number(field::PERIOD, period, &mut self.out);
+        let time = meta.time.duration_since(UNIX_EPOCH).unwrap_or_default();
+        number(field::TIME_NANOS, i64::try_from(time.as_nanos()).unwrap_or(i64::MAX), &mut self.out);
+        if let Some(duration) = meta.duration {
+            // A window that is not longer than nothing would be read as none.
+            let nanos = i64::try_from(duration.as_nanos()).unwrap_or(i64::MAX).max(1);
+            number(field::DURATION_NANOS, nanos, &mut self.out);
+        }
+    }
+
+    fn value_type(&mut self, tag: u32, kind: ValueType) {
+        let (name, unit) = (self.strings.id(&type_name(kind.name)), self.strings.id(kind.unit));
+        self.body.clear();
+        number(1, name, &mut self.body);
+        number(2, unit, &mut self.body);
+        message(tag, &self.body, &mut self.out);
+    }
+
+    fn sample(&mut self, sample: SampleRef<'_>) {
+        let stack = sample.row.key.stack;
+        let addresses = stack.addresses();
+        let mut table = self.table(stack.epoch());
+        // The ids are written behind room for the longest key and length, and the packed field begins where
+        // these end: nothing has to be moved.
+        const HEAD: usize = 16;
+        let depth = addresses.len().min(MAX_DEPTH);
+        let mut body = std::mem::take(&mut self.body);
+        body.clear();
+        body.resize(HEAD + depth * 4 + 4, 0);
+        let mut end = HEAD;
+        let mut push = |varint: Varint| {
+            body[end..end + 4].copy_from_slice(&varint.bytes);
+            end += varint.len as usize;
+        };
+        let mut rest = addresses;
+        if self.names.cuts()
+            && let Some((first, cut)) = self.leaf(&mut table, addresses)
+        {
+            push(first);
+            rest = &addresses[cut + 1..];
+        }
+        for &address in rest.iter().take(MAX_DEPTH - (addresses.len() - rest.len()).min(MAX_DEPTH)) {
+            let varint = match table.find(address) {
+                Some(varint) => varint,
+                None => self.place(&mut table, address),
+            };
+            push(varint);
+        }
+        let ids = HEAD..end;
+        self.put_back(table);
+        let start = match ids.is_empty() {
+            true => ids.start,
+            false => {
+                let len = ids.len() as u64;
+                let start = HEAD - 1 - encoded_len_varint(len);
+                let mut head = &mut body[start..HEAD];
+                encode_key(1, WireType::LengthDelimited, &mut head);
+                encode_varint(len, &mut head);
+                start
+            }
+        };
+        body.truncate(ids.end);
+        int64::encode_packed(2, sample.values(), &mut body);
+        for (key, value) in sample.labels() {
+            self.label(key, value, &mut body);
+        }
+        message(field::SAMPLE, &body[start..], &mut self.out);
+        self.body = body;
+    }
+
+    fn label(&mut self, key: &str, value: LabelValue<'_>, body: &mut Vec<u8>) {
+        self.inner.clear();
+        match value {
+            // An empty text would be read as the number 0.
+            LabelValue::Str("") => return,
+            LabelValue::Str(text) => {
+                let (key, text) = (self.strings.id(&label_key(key)), self.strings.id(text));
+                number(1, key, &mut self.inner);
+                number(2, text, &mut self.inner);
+            }
+            LabelValue::Num(value, unit) => {
+                let (key, unit) = (self.strings.id(&label_key(key)), self.strings.id(unit));
+                number(1, key, &mut self.inner);
+                number(3, value, &mut self.inner);
+                number(4, unit, &mut self.inner);
+            }
+        }
+        message(3, &self.inner, body);
+    }
+
+    /// Of a stack whose leaf side is our own plumbing, the location it begins with instead, and how many addresses
+    /// are left out before that. `None` when nothing is cut.
+    fn leaf(&mut self, table: &mut Table, addresses: &[u64]) -> Option<(Varint, usize)> {
+        let mut skipped = 0;
+        loop {
+            let &address = addresses.get(skipped)?;
+            let cut = match table.places.cuts.get(&address) {
+                Some(&cut) => cut,
+                None => {
+                    let frames = self.names.at(address, table.epoch);
+                    let cut = match plumbing(&frames) {
+                        _ if is_all_plumbing(&frames) => Cut::All,
+                        0 => Cut::None,
+                        cut => Cut::Some(cut, None),
+                    };
+                    table.places.cuts.insert(address, cut);
+                    cut
+                }
+            };
+            match cut {
+                Cut::All => skipped += 1,
+                Cut::None if skipped == 0 => return None,
+                Cut::None => {
+                    let whole = table.find(address);
+                    return Some((whole.unwrap_or_else(|| self.place(table, address)), skipped));
+                }
+                Cut::Some(_, Some(varint)) => return Some((varint, skipped)),
+                Cut::Some(cut, None) => {
+                    let frames = self.names.at(address, table.epoch);
+                    let varint = self.location(address, table.epoch, &frames[cut..]);
+                    table.places.cuts.insert(address, Cut::Some(cut, Some(varint)));
+                    return Some((varint, skipped));
+                }
+            }
+        }
+    }
+
+    /// The location of an address that was not met before.
+    #[cold]
+    fn place(&mut self, table: &mut Table, address: u64) -> Varint {
+        let frames = self.names.at(address, table.epoch);
+        let varint = self.location(address, table.epoch, &frames);
+        table.places.insert(address, varint);
+        varint
+    }
+
+    /// Writes a location and gives it the next id.
+    fn location(&mut self, address: u64, epoch: u32, frames: &[Frame]) -> Varint {
+        let mut body = Vec::with_capacity(64);
+        self.locations += 1;
+        uint64::encode(1, &self.locations, &mut body);
+        if let Some((module, _)) = self.names.module(address, epoch) {
+            if let Some(id) = self.mapping_id(module) {
+                uint64::encode(2, &id, &mut body);
+            }
+            let resolution = &mut self.modules[module];
+            resolution.used = true;
+            resolution.unnamed |= frames.is_empty();
+            resolution.files |= frames.iter().any(|frame| frame.file().is_some());
+            resolution.lines |= frames.iter().any(|frame| frame.line() != 0);
+        }
+        if address != 0 {
+            uint64::encode(3, &address, &mut body);
+        }
+        for frame in frames {
+            let function = self.function(frame);
+            self.inner.clear();
+            uint64::encode(1, &function, &mut self.inner);
+            number(2, i64::from(frame.line()), &mut self.inner);
+            message(4, &self.inner, &mut body);
+        }
+        message(field::LOCATION, &body, &mut self.out);
+        Varint::new(self.locations)
+    }
+
+    fn function(&mut self, frame: &Frame) -> u64 {
+        let strings = [frame.name(), frame.system_name(), frame.file().unwrap_or("")];
+        let key = strings.map(|text| self.strings.id(text));
+        let next = self.functions.len() as u64 + 1;
+        let id = *self.function_ids.entry(key).or_insert(next);
+        if id == next {
+            self.functions.push((key, 0));
+        }
+        // Where it was inlined the start may be unknown, while its own code tells it.
+        let start = &mut self.functions[id as usize - 1].1;
+        if *start == 0 {
+            *start = frame.start_line();
+        }
+        id
+    }
+
+    /// Modules without code have no mapping, so that the numbers are not those of the modules.
+    fn mapping_id(&self, module: usize) -> Option<u64> {
+        let modules = &self.snapshot.modules.modules;
+        let before = modules[..module].iter().filter(|module| !module.text.is_empty()).count();
+        (!modules[module].text.is_empty()).then_some(before as u64 + 1)
+    }
+
+    fn tail(&mut self, w: &mut impl Write) -> io::Result<()> {
+        let modules = &self.snapshot.modules.modules;
+        for (index, module) in modules.iter().enumerate() {
+            let (Some(id), Some(first), Some(last)) =
+                (self.mapping_id(index), module.text.first(), module.text.last())
+            else {
+                continue;
+            };
+            let build_id: String = module.build_id.iter().map(|byte| format!("{byte:02x}")).collect();
+            let (path, build_id) = (self.strings.id(&module.path), self.strings.id(&build_id));
+            let known = self.modules[index];
+            self.body.clear();
+            uint64::encode(1, &id, &mut self.body);
+            for (tag, value) in [(2, first.start), (3, last.end), (4, first.offset)] {
+                if value != 0 {
+                    uint64::encode(tag, &value, &mut self.body);
+                }
+            }
+            number(5, path, &mut self.body);
+            number(6, build_id, &mut self.body);
+            // Of a module that nobody asked about nothing is missing.
+            let unused = !known.used;
+            let flags = [!known.unnamed, unused || known.files, unused || known.lines, unused || known.files];
+            for (tag, flag) in (7..).zip(flags).filter(|(_, flag)| *flag) {
+                bool::encode(tag, &flag, &mut self.body);
+            }
+            message(field::MAPPING, &self.body, &mut self.out);
+        }
+        for (id, (strings, start)) in (1_u64..).zip(&self.functions) {
+            self.body.clear();
+            uint64::encode(1, &id, &mut self.body);
+            for (tag, &string) in (2..).zip(strings) {
+                number(tag, string, &mut self.body);
+            }
+            number(5, i64::from(*start), &mut self.body);
+            message(field::FUNCTION, &self.body, &mut self.out);
+        }
+        self.flush(w)?;
+        let comments: Vec<i64> =
+            self.snapshot.meta.comments.iter().map(|comment| self.strings.id(comment)).collect();
+        int64::encode_packed(field::COMMENT, &comments, &mut self.out);
+        for index in 0..self.strings.list.len() {
+            message(field::STRING_TABLE, self.strings.list[index].as_bytes(), &mut self.out);
+            if self.out.len() >= CHUNK {
+                self.flush(w)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes out the table of an epoch, so that it can be used beside the encoder.
+    fn table(&mut self, epoch: u32) -> Table {
+        let at = match self.places.iter().position(|(known, _)| *known == epoch) {
+            Some(at) => at,
+            None => {
+                self.places.push((epoch, Places::new()));
+                self.places.len() - 1
+            }
+        };
+        let places = std::mem::replace(&mut self.places[at].1, Places::EMPTY);
+        Table { epoch, at, places }
+    }
+
+    fn put_back(&mut self, table: Table) {
+        self.places[table.at].1 = table.places;
+    }
+}
+
+/// The places of one epoch, for the time of one sample.
+struct Table {
+    epoch: u32,
+    at: usize,
+    places: Places,
+}
+
+impl Table {
+    #[inline]
+    fn find(&self, address: u64) -> Option<Varint> {
+        self.places.find(address)
+    }
+}
+
+/// A location's id as it is written: ids stay below 2^28 for want of memory.
+#[derive(Clone, Copy, Default)]
+struct Varint {
+    bytes: [u8; 4],
+    /// 0: none.
+    len: u8,
+}
+
+impl Varint {
+    fn new(id: u64) -> Varint {
+        let mut varint = Varint { bytes: [0; 4], len: encoded_len_varint(id).min(4) as u8 };
+        encode_varint(id, &mut &mut varint.bytes[..]);
+        varint
+    }
+}
+
+/// Addresses and the locations they were given: open addressing, for 30 look-ups a sample.
+struct Places {
+    slots: Vec<(u64, Varint)>,
+    used: usize,
+    /// What the leaf side of stacks begins with; few.
+    cuts: Cuts,
+}
+
+type Cuts = std::collections::BTreeMap<u64, Cut>;
+
+/// What of an address is left out where it begins a stack.
+#[derive(Clone, Copy)]
+enum Cut {
+    None,
+    /// So many of the innermost functions; and the location without them, once it is there.
+    Some(usize, Option<Varint>),
+    All,
+}
+
+impl Places {
+    const EMPTY: Places = Places { slots: Vec::new(), used: 0, cuts: Cuts::new() };
+
+    fn new() -> Places {
+        Places { slots: vec![(0, Varint::default()); 1 << 10], ..Places::EMPTY }
+    }
+
+    /// Where `address` is, or the free slot where it belongs.
+    #[inline]
+    fn slot(slots: &[(u64, Varint)], address: u64) -> usize {
+        let mask = slots.len() - 1;
+        // The middle bits of the product depend on all lower bits of the address.
+        let mut at = (address.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32) as usize & mask;
+        while slots[at].1.len != 0 && slots[at].0 != address {
+            at = (at + 1) & mask;
+        }
+        at
+    }
+
+    #[inline]
+    fn find(&self, address: u64) -> Option<Varint> {
+        let found = self.slots[Places::slot(&self.slots, address)].1;
+        (found.len != 0).then_some(found)
+    }
+
+    fn insert(&mut self, address: u64, varint: Varint) {
+        if self.used * 2 >= self.slots.len() {
+            let mut wider = vec![(0, Varint::default()); self.slots.len() * 2];
+            for &(address, varint) in self.slots.iter().filter(|(_, varint)| varint.len != 0) {
+                let at = Places::slot(&wider, address);
+                wider[at] = (address, varint);
+            }
+            self.slots = wider;
+        }
+        let at = Places::slot(&self.slots, address);
+        self.slots[at] = (address, varint);
+        self.used += 1;
+    }
+}
+
+/// The string table: each once, the empty one first.
+struct Strings {
+    ids: HashMap<Rc<str>, i64>,
+    list: Vec<Rc<str>>,
+}
+
+impl Strings {
+    fn new() -> Strings {
+        let mut strings = Strings { ids: HashMap::new(), list: Vec::new() };
+        strings.id("");
+        strings
+    }
+
+    fn id(&mut self, text: &str) -> i64 {
+        let text = shortened(text);
+        if let Some(&id) = self.ids.get(text) {
+            return id;
+        }
+        let (id, text): (i64, Rc<str>) = (self.list.len() as i64, text.into());
+        self.ids.insert(text.clone(), id);
+        self.list.push(text);
+        id
+    }
+}
+
+/// The longest prefix that readers take.
+fn shortened(text: &str) -> &str {
+    let mut end = text.len().min(MAX_STRING);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    &text[..end]
+}
+
+/// A number, left out if it is 0 as the format has it.
+fn number(tag: u32, value: i64, out: &mut Vec<u8>) {
+    if value != 0 {
+        int64::encode(tag, &value, out);
+    }
+}
+
+fn message(tag: u32, body: &[u8], out: &mut Vec<u8>) {
+    encode_key(tag, WireType::LengthDelimited, out);
+    encode_varint(body.len() as u64, out);
+    out.extend_from_slice(body);
+}
+
+/// A sample type as the readers take it: some refuse `-`, and `:` separates for them.
+fn type_name(name: &str) -> String {
+    name.chars().map(|c| if matches!(c, '-' | ':') || c.is_whitespace() { '_' } else { c }).collect()
+}
+
+/// A label's key as the readers take it: `[a-zA-Z_][a-zA-Z0-9_]*`.
+fn label_key(key: &str) -> String {
+    let digit = key.starts_with(|first: char| first.is_ascii_digit()) || key.is_empty();
+    let rest = key.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' });
+    digit.then_some('_').into_iter().chain(rest).collect()
+}
+
+#[cfg(test)]
+#[path = "pprof_tests.rs"]
+mod tests;

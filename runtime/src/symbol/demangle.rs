@@ -1,0 +1,122 @@
+//! Symbols as people read them, and which of them are our own plumbing.
+
+/// The name for people, without hashes, and the mangled one: empty when the two are the same.
+pub(super) fn demangle(raw: &str) -> (String, String) {
+    match rustc_demangle::try_demangle(raw) {
+        Ok(name) => (format!("{name:#}"), raw.to_owned()),
+        Err(_) => (raw.to_owned(), String::new()),
+    }
+}
+
+/// Whether `demangle` made something of it.
+pub(super) fn is_mangled(raw: &str) -> bool {
+    rustc_demangle::try_demangle(raw).is_ok()
+}
+
+/// Whether a function is one of our hooks, or of what lies between the program and an allocator.
+///
+/// Only whole path segments count: `profiled_shop::cart` is somebody else's.
+pub(super) fn is_plumbing(name: &str) -> bool {
+    const GLUE: [&str; 2] = ["core::ptr::drop_in_place::<", "core::ptr::drop_in_place<"];
+    const ALLOCATION: [&str; 4] = ["__rust_", "__rdl_", "__rg_", "__rustc::"];
+    if ALLOCATION.iter().any(|prefix| name.starts_with(prefix)) || name == "__rustc" {
+        return true;
+    }
+    let glue = GLUE.iter().find_map(|prefix| name.strip_prefix(prefix));
+    if is_ours(glue.unwrap_or(name)) {
+        return true;
+    }
+    let path = subject(name);
+    glue.is_none() && (path.starts_with("alloc::alloc::"))
+}
+
+/// Of `<T as Trait>::f` and `<T>::f` the type, of `a::b` itself; references are looked through.
+fn subject(name: &str) -> &str {
+    name.trim_start_matches(['<', '&']).trim_start_matches("mut ").trim_start_matches("dyn ")
+}
+
+fn is_ours(name: &str) -> bool {
+    let ours = subject(name).strip_prefix("profiled::");
+    // Our own tests stand in for the program.
+    if let Some(path) = ours {
+        return !path.contains("tests::");
+    }
+    // `<std::sync::Mutex<T> as profiled::..::Lock>::lock`: an implementation of ours for a type of another's.
+    name.starts_with('<') && as_trait(name).is_some_and(|path| path.starts_with("profiled::"))
+}
+
+/// The trait in `<T as Trait>::f`, past any such pair nested in `T`.
+fn as_trait(name: &str) -> Option<&str> {
+    let mut depth = 0_u32;
+    for (at, byte) in name.bytes().enumerate() {
+        match byte {
+            b'<' => depth += 1,
+            // Not the arrow of `fn() -> T`.
+            b'>' if at > 0 && name.as_bytes()[at - 1] != b'-' => depth = depth.checked_sub(1)?,
+            b' ' if depth == 1 && name[at..].starts_with(" as ") => return Some(&name[at + 4..]),
+            _ => {}
+        }
+        if depth == 0 {
+            return None;
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn plumbing_is_ours_and_the_allocators() {
+        for name in [
+            "profiled::hook::alloc::sample",
+            "<profiled::hook::lock::Release as core::ops::drop::Drop>::drop",
+            "<profiled::alloc::Allocator<std::alloc::System> as core::alloc::global::GlobalAlloc>::alloc",
+            "<std::sync::poison::mutex::Mutex<T> as profiled::hook::lock::Lock>::lock",
+            "core::ptr::drop_in_place::<profiled::sync::MutexGuard<u32>>",
+            "core::ptr::drop_in_place<profiled::sync::MutexGuard<u32>>",
+            "__rust_alloc",
+            "__rustc::__rust_alloc",
+            "__rdl_alloc",
+            "__rg_realloc",
+            "alloc::alloc::exchange_malloc",
+            "alloc::alloc::alloc",
+            "<alloc::alloc::Global as core::alloc::Allocator>::allocate",
+            "<alloc::alloc::Global>::alloc_impl",
+        ] {
+            assert!(is_plumbing(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn the_users_own_is_not() {
+        for name in [
+            "profiled_shop::cart",
+            "<profiled_shop::Cart as core::ops::drop::Drop>::drop",
+            "shop::profiled::f",
+            "shop::f::<profiled::Tracked>",
+            "<shop::Cart as core::convert::From<profiled::Tracked>>::from",
+            "<alloc::vec::Vec<T>>::push",
+            "alloc::raw_vec::RawVecInner<A>::finish_grow",
+            "alloc::allocate",
+            "core::ptr::drop_in_place::<alloc::alloc::Global>",
+            "core::ptr::drop_in_place::<shop::Cart>",
+            "profiled::symbol::tests::somewhere",
+            "__rustdoc_main",
+            "malloc",
+            "",
+        ] {
+            assert!(!is_plumbing(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn names_lose_their_hashes() {
+        let (name, system_name) = demangle("_ZN4core3fmt5Write9write_fmt17h0123456789abcdefE");
+        assert_eq!(name, "core::fmt::Write::write_fmt");
+        assert_eq!(system_name, "_ZN4core3fmt5Write9write_fmt17h0123456789abcdefE");
+        assert_eq!(demangle("malloc"), ("malloc".to_owned(), String::new()));
+        assert_eq!(demangle("_RNvCs1234_7mycrate3foo").0, "mycrate::foo");
+    }
+}

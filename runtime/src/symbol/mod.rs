@@ -1,0 +1,247 @@
+//! Addresses to names: in this process, when a profile is written or a frame is asked for, on an ordinary thread.
+//!
+//! No hook ever comes here. Everything is behind one mutex, which is held for one address at a time: the files of
+//! the modules that were met, opened when first needed and closed after ten idle seconds, and what was found in
+//! them, kept until it is too much. An address that nothing is known of has no frames.
+mod demangle;
+mod image;
+mod resolve;
+mod sources;
+
+use std::fmt;
+use std::sync::Arc;
+
+use crate::module::Module;
+use crate::record::pseudo;
+use crate::site;
+use crate::snapshot::{Places, SampleRef, Snapshot};
+use crate::store::Stack;
+
+pub(crate) use resolve::drop_idle;
+
+/// How much is looked up.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub(crate) enum Level {
+    /// Functions, inlined ones too, with file and line: from the debug info.
+    #[default]
+    Lines,
+    /// Functions only: from the symbol table.
+    Names,
+    /// Addresses only.
+    Raw,
+}
+
+/// A function in a stack, inlined ones each on their own.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct Frame {
+    name: Arc<str>,
+    system_name: Arc<str>,
+    file: Option<Arc<str>>,
+    line: u32,
+    start_line: u32,
+    address: u64,
+    entry: u64,
+}
+
+impl Frame {
+    /// The function as people write it: demangled, without hashes. A place that is no function has a name in
+    /// brackets, such as `[truncated]`; an address that nothing is known of is its own name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The function as the linker knows it; empty when that is no different, or not known.
+    pub fn system_name(&self) -> &str {
+        &self.system_name
+    }
+
+    /// The file that the line is in.
+    pub fn file(&self) -> Option<&str> {
+        self.file.as_deref()
+    }
+
+    /// The line, from 1; 0 when it is not known.
+    pub fn line(&self) -> u32 {
+        self.line
+    }
+
+    /// The line where the function begins, from 1; 0 when it is not known.
+    pub fn start_line(&self) -> u32 {
+        self.start_line
+    }
+
+    /// The address it was looked up at. All functions inlined into one another there share it.
+    pub fn address(&self) -> u64 {
+        self.address
+    }
+
+    /// How far into the function's code the address lies; of an inlined one, into the function around it.
+    pub(crate) fn offset(&self) -> Option<u64> {
+        if self.entry == 0 { None } else { self.address.checked_sub(self.entry) }
+    }
+
+    /// A frame that has a name and no code.
+    fn named(name: &str, address: u64) -> Frame {
+        Frame {
+            name: name.into(),
+            system_name: "".into(),
+            file: None,
+            line: 0,
+            start_line: 0,
+            address,
+            entry: 0,
+        }
+    }
+
+    /// One of the program's, for tests of what is made of frames.
+    #[cfg(test)]
+    pub(crate) fn test(name: &str, file: &str, lines: (u32, u32), address: u64, entry: u64) -> Frame {
+        Frame {
+            file: (!file.is_empty()).then(|| file.into()),
+            line: lines.0,
+            start_line: lines.1,
+            entry,
+            ..Frame::named(name, address)
+        }
+    }
+}
+
+impl fmt::Debug for Frame {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.name)?;
+        match &self.file {
+            Some(file) => write!(f, " ({file}:{})", self.line),
+            None => Ok(()),
+        }
+    }
+}
+
+/// The names of one snapshot.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Names<'a> {
+    snapshot: &'a Snapshot,
+    level: Level,
+}
+
+/// An address of a stack and what is shown of it.
+#[derive(Clone, Debug)]
+pub(crate) struct Place {
+    pub(crate) address: u64,
+    /// Innermost first; empty when nothing is known.
+    pub(crate) frames: Arc<[Frame]>,
+    /// How many of `frames` are our own plumbing and left out.
+    pub(crate) cut: usize,
+}
+
+impl Place {
+    /// The frames that are shown.
+    pub(crate) fn shown(&self) -> &[Frame] {
+        &self.frames[self.cut..]
+    }
+}
+
+impl<'a> Names<'a> {
+    pub(crate) fn new(snapshot: &'a Snapshot, level: Level) -> Names<'a> {
+        drop_idle();
+        Names { snapshot, level }
+    }
+
+    /// What stands at `address`, innermost first. Empty when nothing is known.
+    pub(crate) fn at(&self, address: u64, epoch: u32) -> Arc<[Frame]> {
+        #[cfg(test)]
+        if let Some(frames) = tests::fixed(address) {
+            return frames;
+        }
+        if let Some(name) = pseudo::name(address) {
+            return [Frame::named(name, address)].into();
+        }
+        if self.snapshot.meta.places == Places::Scopes {
+            return match site::by_address(address) {
+                Some((name, place)) => [Frame {
+                    file: Some(place.file.into()),
+                    line: place.line,
+                    start_line: place.line,
+                    ..Frame::named(name, address)
+                }]
+                .into(),
+                None => [].into(),
+            };
+        }
+        match self.module(address, epoch) {
+            Some((index, module)) => resolve::resolve(address, module, index == 0, self.level),
+            None => [].into(),
+        }
+    }
+
+    /// The module that `address` lies in, and its place in the map.
+    pub(crate) fn module(&self, address: u64, epoch: u32) -> Option<(usize, &'a Arc<Module>)> {
+        if self.snapshot.meta.places == Places::Scopes {
+            return None;
+        }
+        let module = self.snapshot.modules.find(address, epoch)?;
+        let index = self.snapshot.modules.modules.iter().position(|other| Arc::ptr_eq(other, module))?;
+        Some((index, module))
+    }
+
+    /// Whether our own plumbing is to be left out at the leaf.
+    pub(crate) fn cuts(&self) -> bool {
+        self.snapshot.meta.places == Places::Hooked
+    }
+
+    /// A whole stack, leaf first, our own plumbing left out.
+    pub(crate) fn stack(&self, stack: Stack) -> Vec<Place> {
+        let epoch = stack.epoch();
+        let mut places: Vec<Place> = stack
+            .addresses()
+            .iter()
+            .map(|&address| Place { address, frames: self.at(address, epoch), cut: 0 })
+            .collect();
+        if self.cuts() {
+            let whole = places.iter().take_while(|place| is_all_plumbing(&place.frames)).count();
+            if whole < places.len() {
+                places.drain(..whole);
+                places[0].cut = plumbing(&places[0].frames);
+            }
+        }
+        places
+    }
+}
+
+/// How many of the innermost frames are our own hooks or allocator plumbing.
+pub(crate) fn plumbing(frames: &[Frame]) -> usize {
+    frames.iter().take_while(|frame| demangle::is_plumbing(&frame.name)).count()
+}
+
+/// Whether there is nothing but plumbing, and some of it.
+pub(crate) fn is_all_plumbing(frames: &[Frame]) -> bool {
+    !frames.is_empty() && plumbing(frames) == frames.len()
+}
+
+impl<'a> SampleRef<'a> {
+    /// The stack with its names, leaf first, functions inlined at one address innermost first.
+    ///
+    /// Names are looked up here and then remembered: the first call may take a while. Frames of this crate's own
+    /// hooks are left out.
+    pub fn frames(&self) -> impl Iterator<Item = Frame> + use<'a> {
+        let places = Names::new(self.snapshot, Level::Lines).stack(self.row.key.stack);
+        places.into_iter().flat_map(|place| match place.shown() {
+            [] => vec![Frame::named(&format!("{:#x}", place.address), place.address)],
+            shown => shown.to_vec(),
+        })
+    }
+}
+
+/// The name of the function at `address` now, for `/debug/pprof/symbol`: the outermost one of those inlined there.
+pub(crate) fn name_of(address: u64) -> Option<String> {
+    let modules = crate::stack::modules();
+    let (index, module) = modules
+        .modules
+        .iter()
+        .enumerate()
+        .find(|(_, module)| module.last_epoch == u32::MAX && module.contains(address))?;
+    let frames = resolve::resolve(address, module, index == 0, Level::Names);
+    frames.last().map(|frame| frame.name().to_owned())
+}
+
+#[cfg(test)]
+pub(crate) mod tests;

@@ -1,0 +1,151 @@
+//! The files that are open and the addresses that are known, behind one mutex.
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use super::image::{Image, Line};
+use super::{Frame, Level};
+use crate::module::Module;
+
+/// Files are closed when nobody asked for so long.
+const IDLE: Duration = Duration::from_secs(10);
+/// About so much memory is spent on what was found. Beyond it names only, which are cheap to find again.
+const MAX_BYTES: usize = 64 << 20;
+
+/// What is remembered of a place, and where: an address means another thing once its module is gone.
+type Key = (u64, u32, Level);
+
+struct Symbolizer {
+    known: HashMap<Key, Arc<[Frame]>>,
+    strings: HashSet<Arc<str>>,
+    /// An estimate of the memory in `known` and `strings`.
+    bytes: usize,
+    open: Vec<Open>,
+    used: Instant,
+    /// When there was no room for more.
+    full: Option<Instant>,
+}
+
+struct Open {
+    module: Arc<Module>,
+    /// Opened with debug info.
+    lines: bool,
+    /// `None`: the file cannot be had, and need not be tried again soon.
+    image: Option<Image>,
+}
+
+static SYMBOLIZER: Mutex<Option<Symbolizer>> = Mutex::new(None);
+
+fn lock() -> MutexGuard<'static, Option<Symbolizer>> {
+    SYMBOLIZER.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Closes the files if they have not been used for a while. Whoever comes by calls it; there is no thread for it.
+pub(crate) fn drop_idle() {
+    if let Some(symbolizer) = &mut *lock() {
+        if symbolizer.used.elapsed() >= IDLE {
+            symbolizer.open = Vec::new();
+        }
+        // No room for a while: begin again rather than stay at names for ever.
+        if symbolizer.full.is_some_and(|full| full.elapsed() >= IDLE) {
+            symbolizer.forget();
+        }
+    }
+}
+
+/// What `module`, the program itself if `main`, has at `address`.
+pub(super) fn resolve(address: u64, module: &Arc<Module>, main: bool, level: Level) -> Arc<[Frame]> {
+    if level == Level::Raw {
+        return [].into();
+    }
+    lock().get_or_insert_with(Symbolizer::new).resolve(address, module, main, level)
+}
+
+impl Symbolizer {
+    fn new() -> Symbolizer {
+        Symbolizer {
+            known: HashMap::new(),
+            strings: HashSet::new(),
+            bytes: 0,
+            open: Vec::new(),
+            used: Instant::now(),
+            full: None,
+        }
+    }
+
+    fn forget(&mut self) {
+        self.known = HashMap::new();
+        self.strings = HashSet::new();
+        self.bytes = 0;
+        self.full = None;
+    }
+
+    fn resolve(&mut self, address: u64, module: &Arc<Module>, main: bool, level: Level) -> Arc<[Frame]> {
+        let key = (address, module.first_epoch, level);
+        if let Some(frames) = self.known.get(&key) {
+            return frames.clone();
+        }
+        let full = self.bytes >= MAX_BYTES;
+        let lines = level == Level::Lines && !full;
+        let lookup = address.wrapping_sub(module.bias);
+        let found = match self.image(module, main, lines) {
+            Some(image) if lines => image.lines(lookup),
+            Some(image) => image.symbol(lookup).into_iter().collect(),
+            None => Vec::new(),
+        };
+        self.used = Instant::now();
+        if full {
+            self.full.get_or_insert(self.used);
+            return found
+                .into_iter()
+                .map(|line| frame(line, address, module.bias, |text| text.into()))
+                .collect();
+        }
+        let frames: Arc<[Frame]> =
+            found.into_iter().map(|line| frame(line, address, module.bias, |s| self.share(s))).collect();
+        // The entry, the allocation's head, and the slack of a hash table.
+        self.bytes += 2 * size_of::<(Key, Arc<[Frame]>)>() + 32 + size_of_val(&*frames);
+        self.known.insert(key, frames.clone());
+        frames
+    }
+
+    /// The opened file of `module`, if it can be had.
+    fn image(&mut self, module: &Arc<Module>, main: bool, lines: bool) -> Option<&mut Image> {
+        let place = self.open.iter().position(|open| *open.module == **module);
+        let place = match place {
+            Some(place) if self.open[place].lines || !lines => place,
+            stale => {
+                if let Some(stale) = stale {
+                    self.open.swap_remove(stale);
+                }
+                let image = Image::open(module, main, lines);
+                self.open.push(Open { module: module.clone(), lines, image });
+                self.open.len() - 1
+            }
+        };
+        self.open[place].image.as_mut()
+    }
+
+    /// The one copy of a string.
+    fn share(&mut self, text: &str) -> Arc<str> {
+        if let Some(shared) = self.strings.get(text) {
+            return shared.clone();
+        }
+        let shared: Arc<str> = text.into();
+        self.bytes += text.len() + 64;
+        self.strings.insert(shared.clone());
+        shared
+    }
+}
+
+fn frame(line: Line, address: u64, bias: u64, mut share: impl FnMut(&str) -> Arc<str>) -> Frame {
+    Frame {
+        name: share(&line.name),
+        system_name: share(&line.system_name),
+        file: line.file.as_deref().map(&mut share),
+        line: line.line,
+        start_line: line.start_line,
+        address,
+        entry: if line.entry == 0 { 0 } else { line.entry.wrapping_add(bias) },
+    }
+}

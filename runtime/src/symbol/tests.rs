@@ -1,0 +1,277 @@
+#![expect(unsafe_code, reason = "takes stacks with the standard unwinder, to have addresses to look up")]
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::ffi::{c_int, c_void};
+use std::fs;
+
+use object::{Object, ObjectSegment};
+
+use super::image::Image;
+use super::*;
+use crate::module::{ModuleMap, Segment};
+use crate::record::ValueType;
+use crate::snapshot::{Key, Meta, Row};
+
+/// The modules of this process, by the kernel's list and the files themselves.
+pub(crate) fn module_map() -> Arc<ModuleMap> {
+    let mut text: BTreeMap<&str, Vec<Segment>> = BTreeMap::new();
+    let maps = fs::read_to_string("/proc/self/maps").unwrap();
+    let mut order = Vec::new();
+    for line in maps.lines() {
+        let fields: Vec<&str> = line.split_ascii_whitespace().collect();
+        let [range, permissions, offset, _, _, path] = fields[..] else { continue };
+        if !order.contains(&path) {
+            order.push(path);
+        }
+        if permissions.contains('x') && (path.starts_with('/') || path == "[vdso]") {
+            let (start, end) = range.split_once('-').unwrap();
+            let hex = |digits| u64::from_str_radix(digits, 16).unwrap();
+            let segment = Segment { start: hex(start), end: hex(end), offset: hex(offset) };
+            text.entry(path).or_default().push(segment);
+        }
+    }
+    let modules = order.into_iter().filter_map(|path| Some((path, text.remove(path)?)));
+    let modules = modules.map(|(path, text)| {
+        let (mut bias, mut build_id) = (text[0].start - text[0].offset, Vec::new());
+        if let Ok(data) = fs::read(path) {
+            let file = object::File::parse(&*data).unwrap();
+            build_id = file.build_id().unwrap().unwrap_or_default().to_vec();
+            let (vaddr, offset) = file
+                .segments()
+                .map(|segment| (segment.address(), segment.file_range().0))
+                .find(|&(_, offset)| offset / 4096 == text[0].offset / 4096)
+                .unwrap();
+            bias = text[0].start.wrapping_sub(vaddr - offset % 4096);
+        } else {
+            let start = usize::try_from(bias).unwrap() as *const u8;
+            // SAFETY: the vdso's image, which stays for as long as the process.
+            let data = unsafe { std::slice::from_raw_parts(start, (text[0].end - bias) as usize) };
+            build_id.extend(object::File::parse(data).unwrap().build_id().unwrap().unwrap_or_default());
+        }
+        let path = path.to_owned();
+        Arc::new(Module { path, build_id, bias, text, first_epoch: 0, last_epoch: u32::MAX })
+    });
+    Arc::new(ModuleMap { modules: modules.collect() })
+}
+
+thread_local! {
+    static FIXED: RefCell<BTreeMap<u64, Arc<[Frame]>>> = const { RefCell::new(BTreeMap::new()) };
+}
+
+/// Has `frames` found at `address` on this thread, whatever is there.
+pub(crate) fn fix(address: u64, frames: &[Frame]) {
+    FIXED.with_borrow_mut(|fixed| fixed.insert(address, frames.into()));
+}
+
+pub(super) fn fixed(address: u64) -> Option<Arc<[Frame]>> {
+    FIXED.with_borrow(|fixed| fixed.get(&address).cloned())
+}
+
+unsafe extern "C-unwind" {
+    fn _Unwind_Backtrace(
+        step: extern "C-unwind" fn(*mut c_void, *mut c_void) -> c_int,
+        stack: *mut c_void,
+    ) -> c_int;
+    fn _Unwind_GetIPInfo(context: *mut c_void, before: *mut c_int) -> usize;
+}
+
+extern "C-unwind" fn step(context: *mut c_void, stack: *mut c_void) -> c_int {
+    let mut before = 0;
+    // SAFETY: the unwinder's own context, and the vector that `take` handed in.
+    let (pc, stack) = unsafe { (_Unwind_GetIPInfo(context, &mut before), &mut *stack.cast::<Vec<u64>>()) };
+    if pc != 0 {
+        stack.push(pc as u64 - u64::from(before == 0));
+    }
+    0
+}
+
+/// Lookup addresses from the caller's on.
+#[inline(never)]
+pub(crate) fn take() -> Vec<u64> {
+    let mut stack: Vec<u64> = Vec::with_capacity(256);
+    // SAFETY: `step` takes what it is given here.
+    unsafe { _Unwind_Backtrace(step, (&raw mut stack).cast()) };
+    stack.remove(0);
+    stack
+}
+
+pub(crate) fn snapshot_of(stacks: &[&[u64]], places: Places) -> Snapshot {
+    let meta = Meta {
+        profile: "test",
+        value_types: vec![ValueType::new("test", "count")],
+        places,
+        ..Meta::default()
+    };
+    let rows = stacks.iter().map(|stack| Row { key: Key::of(Stack::intern(stack, 0)), values: [1, 0, 0, 0] });
+    Snapshot::new(meta, rows.collect(), module_map())
+}
+
+#[inline(always)]
+fn innermost() -> (Vec<u64>, u32) {
+    (std::hint::black_box(take()), line!())
+}
+
+#[inline(always)]
+fn between() -> (Vec<u64>, u32, u32) {
+    let (stack, inner) = std::hint::black_box(innermost());
+    (stack, inner, line!() - 1)
+}
+
+#[inline(never)]
+fn outermost() -> (Vec<u64>, [u32; 3]) {
+    let (stack, inner, middle) = std::hint::black_box(between());
+    (stack, [inner, middle, line!() - 1])
+}
+
+fn frames(stack: &[u64], places: Places) -> Vec<Frame> {
+    let snapshot = snapshot_of(&[stack], places);
+    snapshot.samples().next().unwrap().frames().collect()
+}
+
+#[test]
+fn inlined_functions_come_with_names_and_lines() {
+    let (stack, lines) = outermost();
+    let frames = frames(&stack, Places::Code);
+    let names: Vec<&str> = frames.iter().take(4).map(Frame::name).collect();
+    let path = module_path!();
+    assert_eq!(names[0], format!("{path}::innermost"), "{frames:#?}");
+    assert_eq!(names[1], format!("{path}::between"));
+    assert_eq!(names[2], format!("{path}::outermost"));
+    assert_eq!(names[3], format!("{path}::inlined_functions_come_with_names_and_lines"));
+    for (frame, line) in frames.iter().zip(lines) {
+        assert_eq!(frame.line(), line, "{frame:?}");
+        assert!(frame.file().unwrap().ends_with("src/symbol/tests.rs"), "{frame:?}");
+        assert_eq!(frame.address(), stack[0], "one address, three functions");
+        assert!(frame.system_name() != frame.name(), "{frame:?}");
+        assert!(frame.offset().is_some_and(|offset| offset < 4096), "{frame:?}");
+    }
+    assert!(!frames[2].system_name().is_empty());
+    let starts: Vec<u32> = frames.iter().take(3).map(Frame::start_line).collect();
+    // Line tables alone do not tell where a function begins that exists nowhere on its own.
+    let inlined = if cfg!(debug_assertions) { [lines[0] - 1, lines[1] - 1] } else { [0, 0] };
+    assert_eq!(starts, [inlined[0], inlined[1], lines[2] - 1]);
+}
+
+#[test]
+fn levels_give_less_and_less() {
+    let stack = outermost().0;
+    let snapshot = snapshot_of(&[&stack], Places::Code);
+    let names = Names::new(&snapshot, Level::Names).at(stack[0], 0);
+    assert_eq!(names.len(), 1);
+    assert_eq!(names[0].name(), concat!(module_path!(), "::outermost"));
+    assert_eq!((names[0].file(), names[0].line(), names[0].start_line()), (None, 0, 0));
+    assert!(Names::new(&snapshot, Level::Raw).at(stack[0], 0).is_empty());
+}
+
+#[test]
+fn a_function_pointer_is_looked_up_as_it_is() {
+    let entry = outermost as fn() -> (Vec<u64>, [u32; 3]) as usize as u64;
+    let frames = frames(&[entry], Places::Code);
+    assert_eq!(frames.last().unwrap().name(), concat!(module_path!(), "::outermost"));
+    assert_eq!(frames.last().unwrap().offset(), Some(0));
+}
+
+#[test]
+fn what_is_no_code_has_a_name_too() {
+    let frames =
+        frames(&[crate::record::pseudo::WAKE_UP, 0x10, crate::record::pseudo::TRUNCATED], Places::Code);
+    let names: Vec<&str> = frames.iter().map(Frame::name).collect();
+    assert_eq!(names, ["[wake-up]", "0x10", "[truncated]"]);
+}
+
+#[test]
+fn libraries_and_the_vdso_have_names() {
+    let map = module_map();
+    let libc = map.modules.iter().position(|module| module.path.contains("libc.so")).unwrap();
+    let address = libc::getpid as unsafe extern "C" fn() -> libc::pid_t as usize as u64;
+    let frames = resolve::resolve(address, &map.modules[libc], false, Level::Lines);
+    assert!(frames.last().unwrap().name().contains("getpid"), "{frames:?}");
+    assert_eq!(frames.last().unwrap().system_name(), "");
+    let vdso = map.modules.iter().find(|module| module.path == "[vdso]").unwrap();
+    let names: Vec<_> = (vdso.text[0].start..vdso.text[0].end)
+        .step_by(16)
+        .flat_map(|address| resolve::resolve(address, vdso, false, Level::Lines).to_vec())
+        .collect();
+    assert!(names.iter().any(|frame| frame.name().contains("clock_gettime")), "{names:?}");
+}
+
+#[test]
+fn a_file_that_is_another_by_now_gives_no_names() {
+    let map = module_map();
+    let address = outermost as fn() -> (Vec<u64>, [u32; 3]) as usize as u64;
+    let mut module = Module::clone(&map.modules[0]);
+    module.build_id = vec![1, 2, 3];
+    assert!(Image::open(&module, true, false).is_none());
+    module.build_id = map.modules[0].build_id.clone();
+    module.path = "/nowhere".into();
+    assert!(Image::open(&module, false, false).is_none());
+    let image = Image::open(&module, true, false).expect("the running file is found without its path");
+    assert!(image.symbol(address.wrapping_sub(module.bias)).is_some());
+}
+
+#[test]
+fn an_unloaded_library_gets_no_name_of_its_successor() {
+    let entry = outermost as fn() -> (Vec<u64>, [u32; 3]) as usize as u64;
+    let mut snapshot = snapshot_of(&[&[entry]], Places::Code);
+    let mut module = Module::clone(&snapshot.modules.modules[0]);
+    module.first_epoch = 1;
+    snapshot.modules = Arc::new(ModuleMap { modules: vec![Arc::new(module)] });
+    let frames: Vec<Frame> = snapshot.samples().next().unwrap().frames().collect();
+    assert_eq!(frames[0].name(), format!("{entry:#x}"));
+}
+
+#[test]
+fn damaged_files_are_no_danger() {
+    let map = module_map();
+    let whole = fs::read("/proc/self/exe").unwrap();
+    let directory = std::env::temp_dir().join(format!("profiled-image-{}", std::process::id()));
+    fs::create_dir_all(&directory).unwrap();
+    let path = directory.join("damaged");
+    let address = outermost as fn() -> (Vec<u64>, [u32; 3]) as usize as u64;
+    let mut module = Module::clone(&map.modules[0]);
+    let lookup = address.wrapping_sub(module.bias);
+    module.path = path.to_str().unwrap().into();
+    let mut seed = 7_u64;
+    for round in 0..12 {
+        let mut bytes = whole.clone();
+        if round < 4 {
+            bytes.truncate(whole.len() * round / 4 + 3);
+        } else {
+            // The head stays, or nothing else would be read.
+            for _ in 0..2000 {
+                seed = seed.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+                let at = 4096 + (seed >> 20) as usize % (bytes.len() - 4096 - 4096);
+                bytes[at] = (seed >> 8) as u8;
+            }
+        }
+        fs::write(&path, &bytes).unwrap();
+        if let Some(mut image) = Image::open(&module, false, true) {
+            for step in 0..20 {
+                image.lines(lookup.wrapping_add(step * 1000));
+            }
+        }
+    }
+    fs::remove_dir_all(&directory).unwrap();
+}
+
+#[test]
+fn plumbing_is_cut_at_the_leaf_only() {
+    let frame = |name: &str| Frame::test(name, "", (1, 1), 0x1000, 0);
+    let ours = frame("profiled::hook::alloc::sample");
+    let theirs = frame("shop::main");
+    assert_eq!(plumbing(&[ours.clone(), theirs.clone(), ours.clone()]), 1);
+    assert!(is_all_plumbing(&[ours.clone(), ours.clone()]));
+    assert!(!is_all_plumbing(&[]), "an address without a name is not ours");
+    assert!(!is_all_plumbing(&[ours, theirs]));
+}
+
+#[test]
+fn hooked_stacks_begin_in_the_program() {
+    // `demangle` stands for a hook: it is of this crate, and calls nothing of a test's.
+    let hook = resolve::drop_idle as fn() as usize as u64;
+    let (stack, _) = outermost();
+    let hooked: Vec<u64> = std::iter::once(hook).chain(stack.clone()).collect();
+    assert!(frames(&hooked, Places::Code)[0].name().starts_with("profiled::symbol::resolve"));
+    assert_eq!(frames(&hooked, Places::Hooked), frames(&stack, Places::Code));
+    assert!(!frames(&[hook], Places::Hooked).is_empty(), "never everything");
+}
