@@ -24,7 +24,10 @@ pub use snapshot::{SampleRef, Snapshot};
 /// What our macros expand to. Not part of the API.
 #[doc(hidden)]
 pub mod __private {
+    pub use crate::hook::function::{Scope, enter};
+    pub use crate::hook::future::Polled;
     pub use crate::profile::Entry;
     pub use crate::site::{FunctionSite, LockSite, Name, Place};
+    pub use core::any::type_name;
     pub use inventory::submit;
 }

@@ -4,4 +4,5 @@
 //! the program runs, and what it cannot do at that moment it counts as lost.
 pub(crate) mod custom;
 pub(crate) mod function;
+pub(crate) mod future;
 pub(crate) mod lock;
