@@ -23,8 +23,7 @@ use proc_macro::TokenStream;
 
 #[cfg(feature = "enabled")]
 #[proc_macro_attribute]
-#[doc(hidden)] // documented where `profiled` re-exports it
-#[expect(missing_docs, reason = "documented where `profiled` re-exports it, with examples that run")]
+#[doc(hidden)] // documented where `profiled` re-exports it, with examples that run
 pub fn profiled(args: TokenStream, item: TokenStream) -> TokenStream {
     let item = proc_macro2::TokenStream::from(item);
     match attribute(args.into(), item.clone()) {
@@ -37,7 +36,6 @@ pub fn profiled(args: TokenStream, item: TokenStream) -> TokenStream {
 #[cfg(not(feature = "enabled"))]
 #[proc_macro_attribute]
 #[doc(hidden)]
-#[expect(missing_docs, reason = "documented where `profiled` re-exports it, with examples that run")]
 pub fn profiled(_args: TokenStream, item: TokenStream) -> TokenStream {
     item
 }
