@@ -33,7 +33,7 @@ pub(crate) fn refuse(args: &Args, item: &Item) -> Result<()> {
             }
             Ok(())
         }
-        Kind::Other { what, span } => Err(Error::new(
+        Kind::Other { what, span, .. } => Err(Error::new(
             *span,
             format!("`#[profiled]` goes on a function, a method or a whole `impl` block, not on {what}"),
         )),

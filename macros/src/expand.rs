@@ -153,7 +153,7 @@ fn site(args: &Args, name: &Ident) -> TokenStream {
 
 /// The body of the `async move` that takes the place of an asynchronous function's body.
 fn future(function: &Function, statements: &[TokenTree], braces: &Group) -> Group {
-    let edge = dead_edge(function.output.as_deref(), &mentions(function, statements));
+    let edge = dead_edge(&function.name, function.output.as_deref(), &mentions(function, statements));
     within(braces, quote! { #edge #(#statements)* })
 }
 
@@ -164,15 +164,18 @@ fn future(function: &Function, statements: &[TokenTree], braces: &Group) -> Grou
 ///
 /// A block also drops what it captured in the order of first use, and a function its arguments in reverse: using
 /// them here, in reverse, puts that right too.
-fn dead_edge(output: Option<&[TokenTree]>, mentions: &[Ident]) -> Option<TokenStream> {
+fn dead_edge(name: &Ident, output: Option<&[TokenTree]>, mentions: &[Ident]) -> Option<TokenStream> {
+    // Where a mismatch says that the type comes from.
+    let place = output.and_then(|tokens| tokens.first()).map_or(name.span(), TokenTree::span);
+    let place = Span::mixed_site().located_at(place);
     let output = match output {
         None => Some(quote! { () }),
         Some([TokenTree::Punct(bang)]) if bang.as_char() == '!' => None,
         Some(output) => Some(erase_impl(output)),
     };
-    let value = mixed("output");
+    let value = Ident::new("output", place);
     let returns = output.map(|output| {
-        quote! {
+        quote_spanned! { place =>
             let #value: #output = loop {};
             return #value;
         }
@@ -400,7 +403,7 @@ fn wrap_tail(
         }
         if let Some(TokenTree::Group(body)) = expression.pop() {
             let (inner_attributes, statements) = split(&body);
-            let edge = output.as_deref().and_then(|output| dead_edge(Some(output), &[]));
+            let edge = output.as_deref().and_then(|output| dead_edge(&function.name, Some(output), &[]));
             let body = within(&body, quote! { #(#inner_attributes)* #edge #(#statements)* });
             expression.push(TokenTree::Group(body));
         }

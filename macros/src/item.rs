@@ -17,8 +17,9 @@ pub(crate) enum Kind {
     Impl(Impl),
     Other {
         /// As in "not on a struct".
-        what: String,
+        what: &'static str,
         span: Span,
+        is_expression: bool,
     },
 }
 
@@ -138,11 +139,7 @@ fn read_kind(mut tokens: Vec<TokenTree>) -> Kind {
 
 /// What stands where a function was expected, named as people name it.
 fn other(tokens: &[TokenTree], at: usize) -> Kind {
-    let words: Vec<String> = tokens.iter().take(at + 1).filter_map(ident).collect();
-    let is = |word: &str| words.iter().any(|w| w == word);
-    let closure = tokens.iter().take(at + 1).any(|token| matches!(token, TokenTree::Punct(p) if p.as_char() == '|'))
-        || is("move");
-    let what = [
+    const KEYWORDS: [(&str, &str); 12] = [
         ("struct", "a struct"),
         ("enum", "an enum"),
         ("union", "a union"),
@@ -155,13 +152,22 @@ fn other(tokens: &[TokenTree], at: usize) -> Kind {
         ("const", "a constant"),
         ("macro_rules", "a macro"),
         ("extern", "an `extern` block"),
-    ]
-    .into_iter()
-    .find(|(word, _)| is(word))
-    .map_or("this", |(_, what)| what);
-    let what = if closure { "a closure" } else { what };
-    let span = tokens.get(at).or(tokens.last()).map_or_else(Span::call_site, TokenTree::span);
-    Kind::Other { what: what.to_owned(), span }
+    ];
+    let read = &tokens[..(at + 1).min(tokens.len())];
+    let closure = read.iter().find(|token| match token {
+        TokenTree::Punct(punct) => punct.as_char() == '|',
+        token => ident(token).is_some_and(|word| word == "move"),
+    });
+    if let Some(token) = closure {
+        return Kind::Other { what: "a closure", span: token.span(), is_expression: true };
+    }
+    let keyword = KEYWORDS.iter().find_map(|(word, what)| {
+        let token = read.iter().find(|token| ident(token).is_some_and(|ident| ident == *word))?;
+        Some((*what, token.span()))
+    });
+    let here = || (tokens.get(at).or(tokens.last())).map_or_else(Span::call_site, TokenTree::span);
+    let (what, span) = keyword.unwrap_or_else(|| ("this", here()));
+    Kind::Other { what, span, is_expression: false }
 }
 
 /// `fn_at` is where `fn` is. The tokens come back if this is no function after all.
