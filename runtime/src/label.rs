@@ -1,7 +1,299 @@
+#![expect(unsafe_code, reason = "a thread-local points to the label set that a guard on the same stack owns")]
 //! Labels, and the scopes that set them.
-use crate::store::Labels;
+//!
+//! A set lies whole in the frame of the scope that made it, its pairs encoded one after another; the thread-local
+//! points to it. So setting labels allocates nothing, a signal handler copies them with one pointer and one length,
+//! and a set that no sample meets costs the process nothing: request ids may come by the million.
+use std::fmt::{self, Display, Write};
+use std::marker::PhantomData;
+use std::ptr;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed, Ordering::SeqCst, compiler_fence};
 
-/// The labels in force on this thread, interned.
-pub(crate) fn interned() -> Labels {
-    Labels::none()
+use crate::{local, store};
+
+/// Bytes of an encoded set. Room for a dozen labels of ordinary length; what does not fit is left out and counted.
+pub(crate) const MAX_BYTES: usize = 384;
+
+/// A key or a value is cut here, at a character.
+const MAX_TEXT: usize = 128;
+
+static LEFT_OUT: AtomicU64 = AtomicU64::new(0);
+
+/// How many labels were left out because their set was full.
+pub(crate) fn left_out() -> u64 {
+    LEFT_OUT.load(Relaxed)
+}
+
+/// A set of labels, sorted by key.
+#[doc(hidden)]
+#[derive(Clone)]
+pub struct Set {
+    len: usize,
+    bytes: [u8; MAX_BYTES],
+}
+
+impl Set {
+    const EMPTY: Set = Set { len: 0, bytes: [0; MAX_BYTES] };
+
+    /// A copy of the labels in force.
+    pub fn inherit() -> Set {
+        current_set().cloned().unwrap_or(Set::EMPTY)
+    }
+
+    /// Sets `key` to what `value` displays as. Within one set the later of two wins.
+    pub fn insert(&mut self, key: &str, value: &(impl Display + ?Sized)) {
+        let key = Text::of(&key);
+        let value = Text::of(value);
+        let (at, end) = self.place(key.as_str());
+        let pair = 2 + key.len + value.len;
+        if self.len - (end - at) + pair > MAX_BYTES {
+            LEFT_OUT.fetch_add(1, Relaxed);
+            return;
+        }
+        self.bytes.copy_within(end..self.len, at + pair);
+        self.len = self.len - (end - at) + pair;
+        let mut room = &mut self.bytes[at..at + pair];
+        for text in [&key, &value] {
+            room[0] = text.len as u8;
+            room[1..=text.len].copy_from_slice(&text.bytes[..text.len]);
+            room = &mut room[text.len + 1..];
+        }
+    }
+
+    /// Puts it in force until the result is dropped.
+    pub fn enter(&self) -> Scope<'_> {
+        let outer = local::with(|local| {
+            let outer = local.labels.load(Relaxed);
+            // A signal handler on this thread must find the set written before it finds the pointer.
+            compiler_fence(SeqCst);
+            local.labels.store(ptr::from_ref(self).cast_mut(), Relaxed);
+            outer
+        });
+        Scope { outer, set: PhantomData, here: PhantomData }
+    }
+
+    pub(crate) fn encoded(&self) -> &[u8] {
+        self.bytes.get(..self.len).unwrap_or_default()
+    }
+
+    /// Where `key` stands, or where it would: the range of its pair, empty if it is not there.
+    fn place(&self, key: &str) -> (usize, usize) {
+        let mut at = 0;
+        for (k, v) in store::pairs(self.encoded()) {
+            let end = at + 2 + k.len() + v.len();
+            match k.cmp(key) {
+                std::cmp::Ordering::Less => at = end,
+                std::cmp::Ordering::Equal => return (at, end),
+                std::cmp::Ordering::Greater => break,
+            }
+        }
+        (at, at)
+    }
+}
+
+impl fmt::Debug for Set {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_map().entries(store::pairs(self.encoded())).finish()
+    }
+}
+
+/// A text of bounded length, written without allocating.
+struct Text {
+    len: usize,
+    full: bool,
+    bytes: [u8; MAX_TEXT],
+}
+
+impl Text {
+    fn of(value: &(impl Display + ?Sized)) -> Text {
+        let mut text = Text { len: 0, full: false, bytes: [0; MAX_TEXT] };
+        // A `Display` that fails leaves what it wrote before.
+        _ = write!(text, "{value}");
+        text
+    }
+
+    fn as_str(&self) -> &str {
+        str::from_utf8(&self.bytes[..self.len]).unwrap_or_default()
+    }
+}
+
+impl Write for Text {
+    fn write_str(&mut self, s: &str) -> fmt::Result {
+        const CUT: &str = "…";
+        if self.full {
+            return Ok(());
+        }
+        let mut take = s;
+        if self.len + s.len() > MAX_TEXT {
+            self.full = true;
+            let room = (MAX_TEXT - CUT.len()).saturating_sub(self.len);
+            take = &s[..s.floor_char_boundary_before(room)];
+            // What was written before may itself reach into the room for the mark.
+            while self.len > MAX_TEXT - CUT.len() {
+                self.len = self.as_str().char_indices().next_back().map_or(0, |(at, _)| at);
+            }
+        }
+        self.bytes[self.len..self.len + take.len()].copy_from_slice(take.as_bytes());
+        self.len += take.len();
+        if self.full {
+            self.bytes[self.len..self.len + CUT.len()].copy_from_slice(CUT.as_bytes());
+            self.len += CUT.len();
+        }
+        Ok(())
+    }
+}
+
+/// `str::floor_char_boundary`, which is younger than the compilers we support.
+trait FloorCharBoundary {
+    fn floor_char_boundary_before(&self, index: usize) -> usize;
+}
+
+impl FloorCharBoundary for str {
+    fn floor_char_boundary_before(&self, index: usize) -> usize {
+        (0..=index.min(self.len())).rev().find(|&at| self.is_char_boundary(at)).unwrap_or(0)
+    }
+}
+
+/// Labels in force for as long as it lives. It belongs to the thread that made it.
+#[doc(hidden)]
+#[must_use = "dropping it puts the outer labels back at once"]
+pub struct Scope<'a> {
+    outer: *mut Set,
+    set: PhantomData<&'a Set>,
+    here: PhantomData<*const ()>,
+}
+
+impl Drop for Scope<'_> {
+    fn drop(&mut self) {
+        local::with(|local| local.labels.store(self.outer, Relaxed));
+        // The set may go only after the handler can no longer find it.
+        compiler_fence(SeqCst);
+    }
+}
+
+impl fmt::Debug for Scope<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Scope").finish_non_exhaustive()
+    }
+}
+
+fn current_set() -> Option<&'static Set> {
+    // SAFETY: the pointer is null or what the innermost living `Scope` of this thread put there, whose set is
+    // borrowed for as long as the scope lives. Callers copy and return before any scope can end.
+    local::with(|local| unsafe { local.labels.load(Relaxed).as_ref() })
+}
+
+/// The labels in force on this thread, interned. Not for signal handlers.
+pub(crate) fn interned() -> store::Labels {
+    current_set().map_or(store::Labels::none(), |set| store::Labels::intern(set.encoded()))
+}
+
+/// The encoded labels in force, for a signal handler on this thread: no lock, no allocation.
+pub(crate) fn encoded() -> &'static [u8] {
+    current_set().map_or(&[], Set::encoded)
+}
+
+/// Runs `f` with these labels added to those in force: every sample taken meanwhile on this thread carries them.
+///
+/// The outer labels are back when `f` returns or panics. Keys and values are cut at 128 bytes, a whole set holds 384;
+/// what does not fit is left out and counted. For values that need formatting there is [`labels!`](crate::labels!).
+///
+/// ```
+/// let sum = profiled::labels::with(&[("route", "/cart")], || (0..100).sum::<u32>());
+/// # assert_eq!(sum, 4950);
+/// ```
+pub fn with<R>(labels: &[(&str, &str)], f: impl FnOnce() -> R) -> R {
+    let mut set = Set::inherit();
+    for (key, value) in labels {
+        set.insert(key, value);
+    }
+    let _scope = set.enter();
+    f()
+}
+
+/// The labels in force on this thread.
+pub fn current() -> Labels {
+    Labels(Box::new(Set::inherit()))
+}
+
+/// A copy of the labels of one moment.
+#[derive(Clone)]
+pub struct Labels(Box<Set>);
+
+impl Labels {
+    /// The pairs, sorted by key.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        store::pairs(self.0.encoded())
+    }
+
+    /// The value of `key`.
+    pub fn get(&self, key: &str) -> Option<&str> {
+        self.iter().find(|(k, _)| *k == key).map(|(_, value)| value)
+    }
+}
+
+impl fmt::Debug for Labels {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// Labels for the rest of the enclosing block: `labels! { "user" => id, "route" => path }`.
+///
+/// A key is a `&str`, a value anything that is `Display`; both are borrowed. Every sample taken on this thread until
+/// the end of the block carries them, on top of those of the outer scopes.
+///
+/// ```
+/// fn handle(user: u64) {
+///     profiled::labels! { "user" => user, "route" => "/cart" }
+///     // ..
+/// }
+/// # handle(7);
+/// ```
+#[macro_export]
+macro_rules! labels {
+    ($($key:expr => $value:expr),+ $(,)?) => {
+        let mut set = $crate::__private::Set::inherit();
+        $(set.insert($key, &$value);)+
+        let _scope = set.enter();
+    };
+    ($($other:tt)*) => {
+        ::core::compile_error!("`labels!` takes `\"key\" => value, ..`");
+    };
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn scopes_nest_and_restore() {
+        with(&[("b", "1"), ("a", "x")], || {
+            crate::labels! { "b" => 2, "c" => format_args!("{}", 3) }
+            let inner: Vec<_> = current().iter().map(|(k, v)| format!("{k}={v}")).collect();
+            assert_eq!(inner, ["a=x", "b=2", "c=3"]);
+            let panicked = std::panic::catch_unwind(|| with(&[("d", "")], || panic!("on purpose")));
+            assert!(panicked.is_err());
+            assert_eq!(current().get("d"), None);
+            assert_eq!(current().get("b"), Some("2"));
+        });
+        assert_eq!(current().iter().count(), 0);
+    }
+
+    #[test]
+    fn what_is_too_long_is_cut_visibly_and_what_does_not_fit_is_counted() {
+        let before = left_out();
+        let long = "ä".repeat(200);
+        let mut set = Set::EMPTY;
+        set.insert("k", &long);
+        let value = store::pairs(set.encoded()).next().unwrap().1.to_owned();
+        assert!(value.ends_with("ä…") && value.len() <= MAX_TEXT, "{value}");
+        for key in ["l", "m", "n"] {
+            set.insert(key, &long);
+        }
+        assert_eq!(store::pairs(set.encoded()).count(), 2);
+        assert!(left_out() >= before + 2);
+        set.insert("k", "short again");
+        assert_eq!(store::pairs(set.encoded()).next(), Some(("k", "short again")));
+    }
 }

@@ -7,11 +7,13 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::panic::RefUnwindSafe;
-use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::OnceLock;
+
+use crate::fork::{Guard, Lock};
 
 use crate::error::{Error, Result};
 use crate::hook::custom::{Key, Members, Tracked};
-use crate::site::{FunctionSite, LockSite, Place};
+use crate::site::{FunctionSite, LockSite, Place, late_locks};
 use crate::snapshot::Snapshot;
 
 /// Where a profile comes from.
@@ -163,8 +165,8 @@ impl Profile {
     /// A consistent, owned, sorted copy of it.
     pub fn snapshot(&self) -> Snapshot {
         match &self.content {
-            Content::Source(source) => source.snapshot(self.static_name()),
-            Content::Custom(members) => members.snapshot(self.static_name()),
+            Content::Source(source) => source.snapshot(self.unique_name()),
+            Content::Custom(members) => members.snapshot(self.unique_name()),
         }
     }
 
@@ -214,7 +216,8 @@ impl Profile {
         (self.name() != self.declared).then_some(&*self.declared)
     }
 
-    fn static_name(&self) -> &'static str {
+    /// [`name`](Self::name), for as long as the process lives.
+    pub(crate) fn unique_name(&self) -> &'static str {
         drop(catalogue());
         self.unique.get().copied().unwrap_or("")
     }
@@ -249,45 +252,57 @@ inventory::collect!(Entry);
 /// Names are compared exactly. A function is found before it ever ran; a lock made by a typed wrapper's own `new`
 /// after its first use.
 pub fn lookup(name: &str) -> Option<&'static Profile> {
-    catalogue().get(name).copied()
+    catalogue().by_name.get(name).copied()
 }
 
 /// All profiles, sorted by name.
 pub fn profiles() -> Vec<&'static Profile> {
-    catalogue().values().copied().collect()
+    catalogue().by_name.values().copied().collect()
 }
 
-type Catalogue = BTreeMap<&'static str, &'static Profile>;
+#[derive(Default)]
+struct Catalogue {
+    by_name: BTreeMap<&'static str, &'static Profile>,
+    /// How many of the sites that came after compile time are in it.
+    late: usize,
+}
 
 /// Held for map operations only; nothing of the program's runs under it.
-fn catalogue() -> MutexGuard<'static, Catalogue> {
-    static CATALOGUE: OnceLock<Mutex<Catalogue>> = OnceLock::new();
-    CATALOGUE
-        .get_or_init(|| {
-            let mut profiles: Vec<&'static Profile> = inventory::iter::<Entry>
-                .into_iter()
-                .map(|entry| match entry {
-                    Entry::Profile(profile) => profile,
-                    Entry::Function(site) => leak(crate::hook::function::profile_of(site)),
-                    Entry::Lock(site) => leak(crate::hook::lock::profile_of(site)),
-                })
-                .collect();
-            // `inventory` visits in no order; ours is fixed, so that the same program has the same names.
-            profiles.sort_by(|a, b| (a.kind, &a.declared, a.place).cmp(&(b.kind, &b.declared, b.place)));
-            let mut catalogue = Catalogue::new();
-            for profile in profiles {
-                enter(&mut catalogue, profile);
-            }
-            Mutex::new(catalogue)
-        })
-        .lock()
-        .unwrap_or_else(PoisonError::into_inner)
+fn catalogue() -> Guard<'static, Catalogue> {
+    static CATALOGUE: OnceLock<Lock<Catalogue>> = OnceLock::new();
+    let mut catalogue = CATALOGUE.get_or_init(|| Lock::new(at_compile_time())).lock();
+    for site in late_locks(catalogue.late) {
+        catalogue.late += 1;
+        catalogue.enter(of_lock(site));
+    }
+    catalogue
 }
 
-/// Adds a profile that was not known at compile time; on a clash it is the one that takes the suffix.
-pub(crate) fn register_late(profile: Profile) -> &'static Profile {
-    let profile = leak(profile);
-    enter(&mut catalogue(), profile);
+fn at_compile_time() -> Catalogue {
+    let mut profiles: Vec<&'static Profile> = inventory::iter::<Entry>
+        .into_iter()
+        .map(|entry| match entry {
+            Entry::Profile(profile) => profile,
+            Entry::Function(site) => {
+                let profile = leak(crate::hook::function::profile_of(site));
+                _ = site.profile.set(profile);
+                profile
+            }
+            Entry::Lock(site) => of_lock(site),
+        })
+        .collect();
+    // `inventory` visits in no order; ours is fixed, so that the same program has the same names.
+    profiles.sort_by(|a, b| (a.kind, &a.declared, a.place).cmp(&(b.kind, &b.declared, b.place)));
+    let mut catalogue = Catalogue::default();
+    for profile in profiles {
+        catalogue.enter(profile);
+    }
+    catalogue
+}
+
+fn of_lock(site: &'static LockSite) -> &'static Profile {
+    let profile = leak(crate::hook::lock::profile_of(site));
+    _ = site.profile.set(profile);
     profile
 }
 
@@ -296,23 +311,26 @@ fn leak(profile: Profile) -> &'static Profile {
     Box::leak(Box::new(profile))
 }
 
-fn enter(catalogue: &mut Catalogue, profile: &'static Profile) {
-    let declared: &'static str = &profile.declared;
-    let name = match catalogue.contains_key(declared) {
-        false => declared,
-        true => {
-            let place = profile.place.unwrap_or_default();
-            let short = format!("{declared} ({}:{})", place.file, place.line);
-            let long = format!("{declared} ({}:{}:{})", place.file, place.line, place.column);
-            let numbered = (2..).map(|n| format!("{long} #{n}"));
-            let free = [short, long.clone()]
-                .into_iter()
-                .chain(numbered)
-                .find(|name| !catalogue.contains_key(name.as_str()))
-                .unwrap_or(long);
-            String::leak(free)
-        }
-    };
-    _ = profile.unique.set(name);
-    catalogue.insert(name, profile);
+impl Catalogue {
+    /// Predefined names come first; on a clash it is the later one that takes the suffix.
+    fn enter(&mut self, profile: &'static Profile) {
+        let declared: &'static str = &profile.declared;
+        let name = match self.by_name.contains_key(declared) {
+            false => declared,
+            true => {
+                let place = profile.place.unwrap_or_default();
+                let short = format!("{declared} ({}:{})", place.file, place.line);
+                let long = format!("{declared} ({}:{}:{})", place.file, place.line, place.column);
+                let numbered = (2..).map(|n| format!("{long} #{n}"));
+                let free = [short, long.clone()]
+                    .into_iter()
+                    .chain(numbered)
+                    .find(|name| !self.by_name.contains_key(name.as_str()))
+                    .unwrap_or(long);
+                String::leak(free)
+            }
+        };
+        _ = profile.unique.set(name);
+        self.by_name.insert(name, profile);
+    }
 }

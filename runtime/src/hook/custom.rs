@@ -2,10 +2,10 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
 use crate::error::{Error, Result};
+use crate::fork::{Guard, Lock};
 use crate::label;
 use crate::record::ValueType;
 use crate::snapshot::{self, Meta, Places, Row, Shape, Snapshot};
@@ -71,17 +71,17 @@ impl<T> From<*const T> for Key {
 
 /// The members of one custom profile.
 pub(crate) struct Members {
-    map: Mutex<BTreeMap<Key, (Stack, Labels)>>,
+    map: Lock<BTreeMap<Key, (Stack, Labels)>>,
 }
 
 impl Members {
     pub(crate) const fn new() -> Members {
-        Members { map: Mutex::new(BTreeMap::new()) }
+        Members { map: Lock::new(BTreeMap::new()) }
     }
 
     /// Map operations only; nothing of the program's runs under it.
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<Key, (Stack, Labels)>> {
-        self.map.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> Guard<'_, BTreeMap<Key, (Stack, Labels)>> {
+        self.map.lock()
     }
 
     pub(crate) fn count(&self) -> usize {

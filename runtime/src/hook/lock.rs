@@ -1,7 +1,749 @@
-//! `profile_mutex!` and what it makes.
-use crate::profile::Profile;
-use crate::site::LockSite;
+//! Locks that know who waited and who made them wait: profiles `mutex` and `block`, and one a lock under its name.
+//!
+//! An uncontended lock costs a count in the thread's counter and, at the unlock, one relaxed load. A waiter is cold:
+//! it notes when it began, waits as the lock itself waits, and books what it waited at its own stack, in `block`.
+//! Whoever unlocks while somebody waits is charged, in `mutex`, for everything that was waited since the last charge.
+use std::any::type_name;
+use std::collections::HashMap;
+use std::panic::Location;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Acquire, Ordering::Relaxed, Ordering::Release};
+use std::sync::{LockResult, PoisonError, TryLockError, TryLockResult};
+use std::time::SystemTime;
+use std::{fmt, ops};
 
-pub(crate) fn profile_of(_site: &'static LockSite) -> Profile {
-    todo!()
+use crate::local;
+use crate::profile::{Entry, Kind, Profile, Source};
+use crate::record::{ValueType, pseudo};
+use crate::site::LockSite;
+use crate::snapshot::{self, Column, Meta, Places, Row, Shape, Snapshot, Table, Unit};
+use crate::store::bucket::{Bucket, Buckets, Key};
+use crate::store::histogram::Histogram;
+use crate::store::{Labels, Stack};
+use crate::{clock, label, stack};
+
+const DEFAULT_BLOCK_RATE: u64 = 10_000;
+const DEFAULT_MUTEX_FRACTION: u64 = 10;
+/// A charge of this many nanoseconds always takes a stack, whatever the fraction: a rare long hold is what one looks
+/// for, and a microsecond for a millisecond waited is nothing.
+const LONG_CHARGE: u64 = 1_000_000;
+
+static BLOCK_RATE: AtomicU64 = AtomicU64::new(DEFAULT_BLOCK_RATE);
+static MUTEX_FRACTION: AtomicU64 = AtomicU64::new(DEFAULT_MUTEX_FRACTION);
+static BLOCK: Buckets = Buckets::new();
+static MUTEX: Buckets = Buckets::new();
+
+/// Events are counted in units of 1/1024: a sampled one may stand for 3.7.
+const COUNT_SCALE: f64 = 1024.0;
+
+/// Samples waits from now on: one of `ns` nanoseconds or longer always, a shorter one of d with probability d/`ns`,
+/// counted `ns`/d times. 1 takes every wait, 0 none. The default is 10 000. Returns the rate before.
+///
+/// What was recorded before keeps its weight.
+pub fn set_block_rate(ns: u64) -> u64 {
+    BLOCK_RATE.swap(ns, Relaxed)
 }
+
+/// Takes the holder's stack for one charge in `n` from now on, and for every charge of a millisecond or more; each
+/// counts for as many as it stands for. 1 takes every charge, 0 none. The default is 10. Returns the fraction before.
+///
+/// What was recorded before keeps its weight.
+pub fn set_mutex_fraction(n: u64) -> u64 {
+    MUTEX_FRACTION.swap(n, Relaxed)
+}
+
+/// What is known of a lock site, whatever the rates.
+#[derive(Debug)]
+pub(crate) struct Stats {
+    contended: AtomicU64,
+    waited: AtomicU64,
+    /// From a release until the waiter that it woke ran: nanoseconds and events.
+    wake_up: AtomicU64,
+    wake_ups: AtomicU64,
+    waits: Histogram,
+}
+
+impl Stats {
+    const fn new() -> Stats {
+        Stats {
+            contended: AtomicU64::new(0),
+            waited: AtomicU64::new(0),
+            wake_up: AtomicU64::new(0),
+            wake_ups: AtomicU64::new(0),
+            waits: Histogram::new(),
+        }
+    }
+}
+
+/// Where a lock was made.
+#[derive(Clone, Copy, Debug)]
+enum Origin {
+    Site(&'static LockSite),
+    /// By a typed wrapper's own `new`: the site is found at the first use.
+    Caller(&'static Location<'static>),
+}
+
+/// The bookkeeping of one lock.
+///
+/// `starts` is the sum of the moments, in ticks, from which each waiter is still to be charged; `waiters` how many
+/// they are. So `waiters * now - starts` is what has been waited and not been charged, for all of them at once. A
+/// waiter adds to the sum before the count: who reads in between sees too little, even less than nothing, and leaves
+/// the charge to the next. All but the arrival of a waiter happens while the lock is held.
+#[derive(Debug)]
+struct Meter {
+    origin: Origin,
+    /// The site's id once the lock was used.
+    id: AtomicU32,
+    waiters: AtomicU32,
+    starts: AtomicU64,
+    /// When the last charge was made.
+    last: AtomicU64,
+}
+
+impl Meter {
+    const fn new(origin: Origin) -> Meter {
+        Meter {
+            origin,
+            id: AtomicU32::new(0),
+            waiters: AtomicU32::new(0),
+            starts: AtomicU64::new(0),
+            last: AtomicU64::new(0),
+        }
+    }
+
+    /// Counts an acquisition.
+    #[inline(always)]
+    fn acquired(&self, kind: fn() -> &'static str) {
+        local::with(|local| match local.counter(self.id.load(Relaxed)) {
+            Some(counter) => counter.add(),
+            None => self.first(local, kind),
+        });
+    }
+
+    /// The first acquisition of the lock, or of this site by this thread.
+    #[cold]
+    #[inline(never)]
+    fn first(&self, local: &local::Local, kind: fn() -> &'static str) {
+        if self.id.load(Relaxed) == 0 {
+            local.enter(|| {
+                let site = self.site(kind);
+                if site.id.load(Relaxed) == 0 {
+                    local::site_id(&site.id);
+                }
+                self.id.store(site.id.load(Relaxed), Relaxed);
+            });
+        }
+        match local.counter(self.id.load(Relaxed)) {
+            Some(counter) => counter.add(),
+            None => {
+                if let Some(counter) = local::first_event(local, &self.id) {
+                    counter.add();
+                }
+            }
+        }
+    }
+
+    fn site(&self, kind: fn() -> &'static str) -> &'static LockSite {
+        match self.origin {
+            Origin::Site(site) => site,
+            Origin::Caller(caller) => crate::site::lock_at(caller, kind()),
+        }
+    }
+
+    /// A waiter arrives.
+    fn arrive(&self) -> u64 {
+        let now = clock::ticks();
+        self.starts.fetch_add(now, Relaxed);
+        self.waiters.fetch_add(1, Release);
+        now
+    }
+
+    /// A waiter that arrived at `start` has the lock. Gives what it waited, and how much of that nobody was charged
+    /// for, in ticks.
+    fn leave(&self, start: u64) -> (u64, u64, u64) {
+        let now = clock::ticks();
+        let last = self.last.load(Relaxed);
+        let from = if (last.wrapping_sub(start) as i64) > 0 { last } else { start };
+        self.waiters.fetch_sub(1, Relaxed);
+        self.starts.fetch_sub(from, Relaxed);
+        (start, from, now)
+    }
+
+    /// What was waited since the last charge, in ticks. The caller holds the lock.
+    fn charge(&self) -> Option<u64> {
+        let waiters = u64::from(self.waiters.load(Acquire));
+        let starts = self.starts.load(Relaxed);
+        let now = clock::ticks();
+        let charge = waiters.wrapping_mul(now).wrapping_sub(starts);
+        if waiters == 0 || charge as i64 <= 0 {
+            return None;
+        }
+        self.starts.fetch_add(charge, Relaxed);
+        self.last.store(now, Relaxed);
+        Some(charge)
+    }
+
+    /// The holder is about to unlock while somebody waits.
+    #[cold]
+    #[inline(never)]
+    fn charge_holder(&self) {
+        let Some(charge) = self.charge() else { return };
+        let delay = clock::elapsed(0, charge);
+        let n = MUTEX_FRACTION.load(Relaxed);
+        let probability = match n {
+            0 => return,
+            n => (1.0 / n as f64).max(delay as f64 / LONG_CHARGE as f64),
+        };
+        book(&MUTEX, self.id.load(Relaxed), delay, probability);
+    }
+
+    /// A waiter has the lock, and books what it waited.
+    #[inline(never)]
+    fn waited(&self, start: u64, kind: fn() -> &'static str) {
+        let (start, from, now) = self.leave(start);
+        self.acquired(kind);
+        let (delay, gap) = (clock::elapsed(start, now), clock::elapsed(from, now));
+        local::with(|local| {
+            local.enter(|| {
+                if let Some(stats) = self.site(kind).stats.get_or_place(Stats::new) {
+                    stats.contended.fetch_add(1, Relaxed);
+                    stats.waited.fetch_add(delay, Relaxed);
+                    stats.waits.add(delay, 1);
+                    stats.wake_ups.fetch_add(1, Relaxed);
+                    stats.wake_up.fetch_add(gap, Relaxed);
+                }
+            })
+        });
+        let probability = match BLOCK_RATE.load(Relaxed) {
+            0 => return,
+            rate => delay as f64 / rate as f64,
+        };
+        book(&BLOCK, self.id.load(Relaxed), delay, probability);
+    }
+}
+
+/// Frames between the lock's method and `stack::capture`: the closures, `book`, and `waited` or `charge_holder`.
+const OUR_FRAMES: usize = 2;
+
+/// Books an event of `delay` nanoseconds with this probability, at the stack of the caller.
+#[inline(never)]
+fn book(buckets: &'static Buckets, id: u32, delay: u64, probability: f64) {
+    local::with(|local| {
+        if delay == 0 || !local.random(|random| random.happens(probability)) {
+            return;
+        }
+        local.enter(|| {
+            let key = Key {
+                stack: stack::capture_interned(OUR_FRAMES),
+                labels: label::interned(),
+                scope: local.scopes().innermost(),
+                what: u64::from(id),
+                rate: 0,
+            };
+            if let Some(bucket) = buckets.get(key) {
+                let weight = 1.0 / probability.min(1.0);
+                bucket.value().first.fetch_add((weight * COUNT_SCALE) as u64, Relaxed);
+                bucket.value().second.fetch_add((delay as f64 * weight) as u64, Relaxed);
+            }
+        });
+    });
+}
+
+/// What [`profile_mutex!`](crate::profile_mutex!) can wrap.
+#[diagnostic::on_unimplemented(
+    message = "`profile_mutex!` cannot wrap `{Self}`",
+    label = "not a lock that `profiled` knows",
+    note = "it takes a `std::sync::Mutex`"
+)]
+pub trait Lock: sealed::Sealed + Sized {
+    /// The lock as it comes out. One that is profiled already stays as it is.
+    type Wrapped;
+
+    #[doc(hidden)]
+    fn wrap(self, site: &'static LockSite) -> Self::Wrapped;
+}
+
+mod sealed {
+    pub trait Sealed {}
+    impl<T> Sealed for std::sync::Mutex<T> {}
+    impl<L: Sealed> Sealed for super::Profiled<L> {}
+}
+
+impl<T> Lock for std::sync::Mutex<T> {
+    type Wrapped = Profiled<std::sync::Mutex<T>>;
+
+    fn wrap(self, site: &'static LockSite) -> Self::Wrapped {
+        Profiled::with_site(site, self)
+    }
+}
+
+impl<L: Lock> Lock for Profiled<L> {
+    type Wrapped = Profiled<L>;
+
+    fn wrap(self, _site: &'static LockSite) -> Profiled<L> {
+        self
+    }
+}
+
+/// What the static form of `profile_mutex!` calls: `Lock::wrap`, in a constant.
+#[doc(hidden)]
+#[derive(Debug)]
+pub struct Maker<L>(std::marker::PhantomData<L>);
+
+impl<T> Maker<std::sync::Mutex<T>> {
+    /// Wraps it.
+    pub const fn wrap(site: &'static LockSite, lock: std::sync::Mutex<T>) -> Profiled<std::sync::Mutex<T>> {
+        Profiled::with_site(site, lock)
+    }
+}
+
+impl<L> Maker<Profiled<L>> {
+    /// It is wrapped already.
+    pub const fn wrap(_site: &'static LockSite, lock: Profiled<L>) -> Profiled<L> {
+        lock
+    }
+}
+
+/// A lock with its bookkeeping: made by [`profile_mutex!`](crate::profile_mutex!), or by the `new` of a typed wrapper
+/// such as [`sync::Mutex`](crate::sync::Mutex).
+///
+/// It has the lock's own API, to the letter. It adds 48 bytes.
+pub struct Profiled<L: ?Sized> {
+    meter: Meter,
+    lock: L,
+}
+
+impl<L: Lock> Profiled<L> {
+    /// What `profile_mutex!` expands to.
+    #[doc(hidden)]
+    pub const fn with_site(site: &'static LockSite, lock: L) -> Self {
+        Profiled { meter: Meter::new(Origin::Site(site)), lock }
+    }
+}
+
+impl<T> Profiled<std::sync::Mutex<T>> {
+    /// An unlocked mutex. Its profile goes by the place this is called from.
+    #[track_caller]
+    pub const fn new(value: T) -> Self {
+        Profiled { meter: Meter::new(Origin::Caller(Location::caller())), lock: std::sync::Mutex::new(value) }
+    }
+
+    /// The value, without locking.
+    ///
+    /// # Errors
+    /// If the mutex is poisoned, with the value inside.
+    pub fn into_inner(self) -> LockResult<T> {
+        self.lock.into_inner()
+    }
+}
+
+impl<T: ?Sized> Profiled<std::sync::Mutex<T>> {
+    /// Waits for the lock.
+    ///
+    /// # Errors
+    /// If a thread panicked while it held the lock, with the guard inside.
+    #[inline]
+    pub fn lock(&self) -> LockResult<MutexGuard<'_, T>> {
+        match self.lock.try_lock() {
+            Ok(inner) => {
+                self.meter.acquired(type_name::<std::sync::Mutex<T>>);
+                Ok(self.guard(inner))
+            }
+            Err(error) => self.lock_slow(error),
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn lock_slow<'a>(
+        &'a self,
+        error: TryLockError<std::sync::MutexGuard<'a, T>>,
+    ) -> LockResult<MutexGuard<'a, T>> {
+        let locked = match error {
+            TryLockError::Poisoned(poisoned) => {
+                self.meter.acquired(type_name::<std::sync::Mutex<T>>);
+                Err(poisoned)
+            }
+            TryLockError::WouldBlock => {
+                let start = self.meter.arrive();
+                let locked = self.lock.lock();
+                self.meter.waited(start, type_name::<std::sync::Mutex<T>>);
+                locked
+            }
+        };
+        match locked {
+            Ok(inner) => Ok(self.guard(inner)),
+            Err(poisoned) => Err(PoisonError::new(self.guard(poisoned.into_inner()))),
+        }
+    }
+
+    /// Takes the lock if it is free.
+    ///
+    /// # Errors
+    /// `WouldBlock` if it is held, `Poisoned` with the guard inside if a thread panicked while it held it.
+    #[inline]
+    pub fn try_lock(&self) -> TryLockResult<MutexGuard<'_, T>> {
+        let locked = self.lock.try_lock();
+        if !matches!(locked, Err(TryLockError::WouldBlock)) {
+            self.meter.acquired(type_name::<std::sync::Mutex<T>>);
+        }
+        match locked {
+            Ok(inner) => Ok(self.guard(inner)),
+            Err(TryLockError::WouldBlock) => Err(TryLockError::WouldBlock),
+            Err(TryLockError::Poisoned(poisoned)) => {
+                Err(TryLockError::Poisoned(PoisonError::new(self.guard(poisoned.into_inner()))))
+            }
+        }
+    }
+
+    /// Whether a thread panicked while it held the lock.
+    #[inline]
+    pub fn is_poisoned(&self) -> bool {
+        self.lock.is_poisoned()
+    }
+
+    /// Forgets that a thread panicked.
+    #[inline]
+    pub fn clear_poison(&self) {
+        self.lock.clear_poison();
+    }
+
+    /// The value, without locking: the exclusive borrow is lock enough.
+    ///
+    /// # Errors
+    /// If the mutex is poisoned, with the reference inside.
+    pub fn get_mut(&mut self) -> LockResult<&mut T> {
+        self.lock.get_mut()
+    }
+
+    #[inline(always)]
+    fn guard<'a>(&'a self, inner: std::sync::MutexGuard<'a, T>) -> MutexGuard<'a, T> {
+        MutexGuard { release: Unlock { meter: &self.meter }, inner }
+    }
+}
+
+impl<T: ?Sized + fmt::Debug> fmt::Debug for Profiled<std::sync::Mutex<T>> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.lock.fmt(f)
+    }
+}
+
+impl<T: Default> Default for Profiled<std::sync::Mutex<T>> {
+    #[track_caller]
+    fn default() -> Self {
+        Self::new(T::default())
+    }
+}
+
+impl<T> From<T> for Profiled<std::sync::Mutex<T>> {
+    #[track_caller]
+    fn from(value: T) -> Self {
+        Self::new(value)
+    }
+}
+
+/// The lock, held. Unlocks when it is dropped.
+///
+/// The fields are dropped in their order: first the charge is made, then the lock released.
+#[must_use = "if unused the Mutex will immediately unlock"]
+#[clippy::has_significant_drop]
+pub struct MutexGuard<'a, T: ?Sized> {
+    #[expect(dead_code, reason = "it is there for its drop")]
+    release: Unlock<'a>,
+    inner: std::sync::MutexGuard<'a, T>,
+}
+
+struct Unlock<'a> {
+    meter: &'a Meter,
+}
+
+impl Drop for Unlock<'_> {
+    #[inline(always)]
+    fn drop(&mut self) {
+        if self.meter.waiters.load(Relaxed) != 0 {
+            self.meter.charge_holder();
+        }
+    }
+}
+
+impl<T: ?Sized> ops::Deref for MutexGuard<'_, T> {
+    type Target = T;
+
+    #[inline]
+    fn deref(&self) -> &T {
+        &self.inner
+    }
+}
+
+impl<T: ?Sized> ops::DerefMut for MutexGuard<'_, T> {
+    #[inline]
+    fn deref_mut(&mut self) -> &mut T {
+        &mut self.inner
+    }
+}
+
+impl<T: ?Sized + fmt::Debug> fmt::Debug for MutexGuard<'_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.inner.fmt(f)
+    }
+}
+
+impl<T: ?Sized + fmt::Display> fmt::Display for MutexGuard<'_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.inner.fmt(f)
+    }
+}
+
+/// Profiles a lock: who waited for it, and who made them wait.
+///
+/// ```
+/// use std::sync::Mutex;
+///
+/// // An expression, under a name, or under its module and line.
+/// let orders = profiled::profile_mutex!("orders", Mutex::new(vec![1, 2]));
+/// let others = profiled::profile_mutex!(Mutex::new(0));
+/// orders.lock().unwrap().push(3);
+///
+/// // Statics, under their module and name.
+/// profiled::profile_mutex! {
+///     /// All that came in.
+///     pub static SEEN: Mutex<Vec<u32>> = Mutex::new(Vec::new());
+/// }
+/// # fn main() {}
+/// # SEEN.lock().unwrap().push(*others.lock().unwrap());
+/// # assert_eq!(orders.into_inner().unwrap(), [1, 2, 3]);
+/// ```
+///
+/// The lock comes out as a [`Profiled`](crate::sync::Profiled) of the same API: where its type is spelled, write
+/// [`sync::Mutex`](crate::sync::Mutex), which is the standard library's own when this crate is switched off. All
+/// locks made at one place share a profile, which [`lookup`](crate::lookup) finds by the name.
+#[macro_export]
+macro_rules! profile_mutex {
+    ($($(#[$attribute:meta])* $visibility:vis static $id:ident : $type:ty = $lock:expr;)+) => {$(
+        $(#[$attribute])*
+        $visibility static $id: <$type as $crate::__private::Lock>::Wrapped =
+            $crate::__private::Maker::<$type>::wrap(
+                $crate::__lock_site!(::core::concat!(::core::module_path!(), "::", ::core::stringify!($id))),
+                $lock,
+            );
+    )+};
+    ($name:expr, $lock:expr $(,)?) => {
+        $crate::__private::Lock::wrap($lock, $crate::__lock_site!($name))
+    };
+    ($lock:expr $(,)?) => {
+        $crate::__private::Lock::wrap(
+            $lock,
+            $crate::__lock_site!(::core::concat!(::core::module_path!(), ":", ::core::line!())),
+        )
+    };
+    ($($other:tt)*) => {
+        ::core::compile_error!(
+            "`profile_mutex!` takes `\"name\", lock`, or `lock`, or `static NAME: Type = lock;`"
+        )
+    };
+}
+
+/// A site, registered.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __lock_site {
+    ($name:expr) => {{
+        static SITE: $crate::__private::LockSite =
+            $crate::__private::LockSite::new($name, ::core::file!(), ::core::line!(), ::core::column!());
+        $crate::__private::submit! { $crate::__private::Entry::Lock(&SITE) }
+        &SITE
+    }};
+}
+
+struct Block;
+struct Mutexes;
+
+/// One lock's holders.
+struct Holders {
+    site: &'static LockSite,
+}
+
+pub(crate) fn profile_of(site: &'static LockSite) -> Profile {
+    let place = site.place;
+    let help = format!(
+        "Holders of the lock made at {}:{}, and how long they delayed others",
+        place.file, place.line
+    );
+    let source = Box::leak(Box::new(Holders { site }));
+    Profile::of_site(Kind::Lock, site.name.to_owned(), help, place, source)
+}
+
+const VALUES: [ValueType; 2] =
+    [ValueType::new("contentions", "count"), ValueType::new("delay", "nanoseconds")];
+
+impl Source for Block {
+    fn count(&self) -> usize {
+        BLOCK.count()
+    }
+
+    fn snapshot(&self, name: &'static str) -> Snapshot {
+        let sites = sites();
+        let rows = BLOCK.iter().map(|bucket| row(bucket, &sites)).collect();
+        let shape = Shape::Contention { mutex: false };
+        let mut comments = vec![match BLOCK_RATE.load(Relaxed) {
+            0 => "block sampling is off; what is shown was recorded before".to_owned(),
+            1 => "every wait is recorded".to_owned(),
+            rate => format!("waits are sampled at 1 in {rate} ns waited; values are unbiased"),
+        }];
+        comments.extend(folded(&BLOCK));
+        finish(name, rows, shape, comments, None)
+    }
+
+    fn rate(&self) -> Option<String> {
+        Some(match BLOCK_RATE.load(Relaxed) {
+            0 => "off".to_owned(),
+            1 => "every wait".to_owned(),
+            rate => format!("1 sample in {rate} ns waited"),
+        })
+    }
+}
+
+fn mutex_rate() -> String {
+    match MUTEX_FRACTION.load(Relaxed) {
+        0 => "off".to_owned(),
+        1 => "every contention".to_owned(),
+        n => format!("1 contention in {n}, and all of 1 ms or more"),
+    }
+}
+
+impl Source for Mutexes {
+    fn count(&self) -> usize {
+        MUTEX.count()
+    }
+
+    fn snapshot(&self, name: &'static str) -> Snapshot {
+        let sites = sites();
+        let mut rows: Vec<Row> = MUTEX.iter().map(|bucket| row(bucket, &sites)).collect();
+        rows.extend(sites.values().filter_map(|site| wake_up(site)));
+        let mut comments = vec![match MUTEX_FRACTION.load(Relaxed) {
+            0 => "mutex sampling is off; what is shown was recorded before".to_owned(),
+            _ => format!("holders are sampled: {}; values are unbiased", mutex_rate()),
+        }];
+        comments.extend(folded(&MUTEX));
+        finish(name, rows, Shape::Contention { mutex: true }, comments, None)
+    }
+
+    fn rate(&self) -> Option<String> {
+        Some(mutex_rate())
+    }
+}
+
+impl Source for Holders {
+    fn count(&self) -> usize {
+        self.site.stats.get().map_or(0, |stats| stats.contended.load(Relaxed) as usize)
+    }
+
+    fn snapshot(&self, name: &'static str) -> Snapshot {
+        let id = u64::from(self.site.id.load(Relaxed));
+        let sites = HashMap::from([(id, self.site)]);
+        let ours = MUTEX.iter().filter(|bucket| id != 0 && bucket.key().what == id);
+        let mut rows: Vec<Row> = ours.map(|bucket| row(bucket, &sites)).collect();
+        rows.extend(wake_up(self.site));
+        finish(name, rows, Shape::Table, folded(&MUTEX).into_iter().collect(), Some(figures(self.site)))
+    }
+}
+
+fn finish(
+    name: &'static str,
+    rows: Vec<Row>,
+    shape: Shape,
+    comments: Vec<String>,
+    table: Option<Table>,
+) -> Snapshot {
+    let meta = Meta {
+        profile: name,
+        value_types: VALUES.to_vec(),
+        // Go's, whatever the rate: the series that a server keeps are named by it.
+        period: (VALUES[0], 1),
+        places: Places::Hooked,
+        shape,
+        time: SystemTime::now(),
+        comments,
+        cumulative: true,
+        table,
+        ..Meta::default()
+    };
+    Snapshot::new(meta, rows, stack::modules())
+}
+
+fn folded(buckets: &Buckets) -> Option<String> {
+    match buckets.folded() {
+        0 => None,
+        n => Some(format!("{n} samples folded into [other]: too many different rows")),
+    }
+}
+
+/// Lock sites that were used, by id.
+fn sites() -> HashMap<u64, &'static LockSite> {
+    let used = |site: &&LockSite| site.id.load(Relaxed) != 0;
+    crate::site::locks().filter(used).map(|site| (u64::from(site.id.load(Relaxed)), site)).collect()
+}
+
+fn row(bucket: &'static Bucket, sites: &HashMap<u64, &'static LockSite>) -> Row {
+    let key = bucket.key();
+    let count = bucket.value().first.load(Relaxed) as f64 / COUNT_SCALE;
+    let delay = bucket.value().second.load(Relaxed);
+    Row {
+        key: snapshot::Key {
+            labels: key.labels,
+            lock: sites.get(&key.what).map(|site| site.unique_name()),
+            scope: crate::hook::function::name_of(key.scope),
+            ..snapshot::Key::of(key.stack)
+        },
+        values: [(count.round() as i64).max(i64::from(delay > 0)), delay as i64, 0, 0],
+    }
+}
+
+/// What was waited for a site's locks while nobody held them.
+fn wake_up(site: &'static LockSite) -> Option<Row> {
+    let stats = site.stats.get()?;
+    let key = snapshot::Key {
+        labels: Labels::none(),
+        lock: Some(site.unique_name()),
+        ..snapshot::Key::of(Stack::pseudo(pseudo::WAKE_UP))
+    };
+    let values = [stats.wake_ups.load(Relaxed) as i64, stats.wake_up.load(Relaxed) as i64, 0, 0];
+    Some(Row { key, values })
+}
+
+const COLUMNS: &[Column] = &[
+    Column { title: "acquired", unit: Unit::Count },
+    Column { title: "contended", unit: Unit::Count },
+    Column { title: "share", unit: Unit::Percent },
+    Column { title: "waited", unit: Unit::Nanoseconds },
+    Column { title: "wait p50", unit: Unit::Nanoseconds },
+    Column { title: "wait p99", unit: Unit::Nanoseconds },
+    Column { title: "wait max", unit: Unit::Nanoseconds },
+];
+
+fn figures(site: &'static LockSite) -> Table {
+    let acquired = local::total(site.id.load(Relaxed)) as f64;
+    let stats = site.stats.get();
+    let figure = |of: fn(&Stats) -> u64| Some(stats.map_or(0, of) as f64);
+    let contended = figure(|stats| stats.contended.load(Relaxed));
+    let quantiles = stats.and_then(|stats| stats.waits.quantiles([0.5, 0.99]));
+    let cells = vec![
+        Some(acquired),
+        contended,
+        contended.filter(|_| acquired > 0.0).map(|contended| contended / acquired * 100.0),
+        figure(|stats| stats.waited.load(Relaxed)),
+        quantiles.map(|all| all[0] as f64),
+        quantiles.map(|all| all[1] as f64),
+        figure(|stats| stats.waits.max()),
+    ];
+    Table { columns: COLUMNS, rows: vec![(site.unique_name().to_owned(), cells)] }
+}
+
+static BLOCK_PROFILE: Profile =
+    Profile::predefined("block", "Stacks that waited for a lock, and how long", &Block);
+static MUTEX_PROFILE: Profile = Profile::predefined(
+    "mutex",
+    "Stacks that held a lock, charged at the unlock for all the time that others waited for them",
+    &Mutexes,
+);
+inventory::submit! { Entry::Profile(&BLOCK_PROFILE) }
+inventory::submit! { Entry::Profile(&MUTEX_PROFILE) }

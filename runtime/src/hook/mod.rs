@@ -2,6 +2,7 @@
 //!
 //! A hook may be called on any thread at any moment of the program's life. It holds no lock of ours while code of
 //! the program runs, and what it cannot do at that moment it counts as lost.
+pub(crate) mod alloc;
 pub(crate) mod custom;
 pub(crate) mod function;
 pub(crate) mod future;

@@ -1,9 +1,26 @@
 //! Stacks: how they are taken, from a signal handler and from ordinary code alike.
+//!
+//! ```text
+//!   .eh_frame --build--> row --table--> state --publish--> walk --> Frames
+//!     ordinary code, when the loader's list changed    |   anyone, at any moment
+//! ```
+mod build;
+pub mod observe;
+mod publish;
+mod row;
+mod state;
+mod table;
+mod walk;
+
+use std::ffi::c_void;
 use std::sync::Arc;
 
 use crate::module::ModuleMap;
 use crate::record::pseudo;
 use crate::store::Stack;
+use crate::sys::stack::{Context, Memory, Registers, bounds, learn_bounds, with_registers};
+use state::{STATE, State};
+use walk::walk;
 
 /// Frames kept of a stack, counted from the leaf.
 pub(crate) const MAX_FRAMES: usize = 128;
@@ -47,20 +64,66 @@ impl Frames {
 
 /// Takes the stack of the caller into `frames`. `skip` 0 begins with the caller's own frame; each further one
 /// leaves out one more physical frame.
-#[inline(never)]
-pub(crate) fn capture(frames: &mut Frames, _skip: usize) {
-    frames.len = 0;
+///
+/// Ordinary code at any time, the allocation hook included, before `main` and under the loader's lock: the first
+/// call builds the table from the modules of the start. What allocates in here must not come back to the hook.
+#[inline(always)]
+pub(crate) fn capture(frames: &mut Frames, skip: usize) {
+    with_registers(frames, skip, take);
 }
 
-/// The same, interned.
+extern "C" fn take(frames: &mut Frames, skip: usize, pc: u64, sp: u64, bp: u64) {
+    if STATE.is_empty() {
+        state::begin(sp);
+    }
+    let memory = Memory::new(sp, learn_bounds(sp));
+    STATE.read(|state| {
+        let table = state.map(|state| &state.table);
+        walk(table, Registers { pc, sp, bp }, None, memory, skip, frames);
+    });
+}
+
+/// Takes the stack that a signal interrupted, beginning at the interrupted instruction. For signal handlers: it
+/// neither allocates nor locks nor calls, and wants a [`prepare`] before.
+///
+/// # Safety
+/// `ucontext` is the third argument of a signal handler that has not returned, on this thread.
+#[expect(unsafe_code, reason = "only a signal handler has a context")]
+pub(crate) unsafe fn capture_context(frames: &mut Frames, ucontext: *const c_void) {
+    // SAFETY: as the caller promises.
+    let context = unsafe { Context::new(ucontext) };
+    let registers = context.registers();
+    let memory = Memory::new(registers.sp, bounds(registers.sp));
+    STATE.read(|state| {
+        walk(state.map(|state| &state.table), registers, Some(&context), memory, 0, frames);
+    });
+}
+
+/// The same as [`capture`], interned.
 #[inline(never)]
 pub(crate) fn capture_interned(skip: usize) -> Stack {
     let mut frames = Frames::new();
-    capture(&mut frames, skip + 1);
+    capture(&mut frames, skip.saturating_add(1));
     frames.intern()
+}
+
+/// Makes sure that walks know all code that is loaded now. Ordinary code only: it may take the loader's lock.
+pub(crate) fn prepare() {
+    state::refresh();
 }
 
 /// The modules now, with those that are gone. Ordinary code only: it may take the loader's lock.
 pub(crate) fn modules() -> Arc<ModuleMap> {
-    Arc::default()
+    state::refresh();
+    STATE.read(|state| state.map(|state| state.map.clone())).unwrap_or_default()
+}
+
+/// Bytes of tables.
+pub(crate) fn memory() -> usize {
+    STATE.read(|state| state.map_or(0, State::memory))
+}
+
+/// To be called in a forked child before anything else of ours: the other threads are gone.
+pub(crate) fn after_fork_in_child() {
+    STATE.after_fork_in_child();
 }

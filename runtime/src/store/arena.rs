@@ -75,3 +75,40 @@ fn map(size: usize) -> Option<NonNull<u8>> {
     MAPPED.fetch_add(size, Ordering::Relaxed);
     Some(memory)
 }
+
+/// A place in a static or a record that gets its value, in the arena, when it is first needed. Never waits.
+pub(crate) struct Placed<T: 'static>(AtomicPtr<T>);
+
+impl<T: Sync> Placed<T> {
+    pub(crate) const fn new() -> Placed<T> {
+        Placed(AtomicPtr::new(std::ptr::null_mut()))
+    }
+
+    /// The value, if it is there.
+    pub(crate) fn get(&self) -> Option<&'static T> {
+        // SAFETY: only `get_or_place` stores, and what it stores is placed for ever.
+        unsafe { self.0.load(Ordering::Acquire).as_ref() }
+    }
+
+    /// The value; `make` may run although another thread's value is taken. `None` when memory is out.
+    pub(crate) fn get_or_place(&self, make: impl FnOnce() -> T) -> Option<&'static T> {
+        self.get().or_else(|| {
+            let fresh = std::ptr::from_ref(place(make())?).cast_mut();
+            let null = std::ptr::null_mut();
+            _ = self.0.compare_exchange(null, fresh, Ordering::AcqRel, Ordering::Acquire);
+            self.get()
+        })
+    }
+}
+
+impl<T> std::fmt::Debug for Placed<T> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Placed")
+    }
+}
+
+impl<T> Default for Placed<T> {
+    fn default() -> Placed<T> {
+        Placed(AtomicPtr::new(std::ptr::null_mut()))
+    }
+}

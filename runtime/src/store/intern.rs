@@ -9,24 +9,47 @@ use std::{ptr, slice};
 
 use super::arena;
 
-/// Heads of the chains. 64 Ki of them keep a chain at one or two records for 100 000 stacks.
-const CHAINS: usize = 1 << 16;
+/// What can be an element: it gives its share of the hash.
+pub(crate) trait Element: Copy + PartialEq {
+    /// The element as a word; equal elements give equal words.
+    fn word(&self) -> u64;
+}
 
-/// An interned slice and the tag it was interned with.
+impl Element for u64 {
+    fn word(&self) -> u64 {
+        *self
+    }
+}
+
+impl Element for u8 {
+    fn word(&self) -> u64 {
+        u64::from(*self)
+    }
+}
+
+/// An interned slice, the tag it was interned with, and the value kept beside it.
 #[repr(C)]
-pub(crate) struct Record<T: 'static> {
-    next: AtomicPtr<Record<T>>,
+pub(crate) struct Record<T: 'static, V: 'static = ()> {
+    next: AtomicPtr<Record<T, V>>,
     hash: u64,
     tag: u32,
     len: u32,
-    // `len` elements follow. `T` is aligned to eight bytes at the most, as the record is.
+    value: V,
+    // `len` elements follow. The empty array aligns the record, and so its end, for them.
     elements: [T; 0],
 }
 
 impl<T: Copy> Record<T> {
     /// A record without elements, for when there is no memory to make a real one.
     pub(crate) const EMPTY: Record<T> =
-        Record { next: AtomicPtr::new(ptr::null_mut()), hash: 0, tag: 0, len: 0, elements: [] };
+        Record { next: AtomicPtr::new(ptr::null_mut()), hash: 0, tag: 0, len: 0, value: (), elements: [] };
+}
+
+impl<T: Copy, V> Record<T, V> {
+    /// The value: it starts as its default, and changes only by its own atomics.
+    pub(crate) fn value(&self) -> &V {
+        &self.value
+    }
 
     /// The elements.
     pub(crate) fn elements(&self) -> &[T] {
@@ -40,15 +63,16 @@ impl<T: Copy> Record<T> {
     }
 }
 
-/// A set of interned slices.
-pub(crate) struct Table<T: 'static> {
-    chains: [AtomicPtr<Record<T>>; CHAINS],
+/// A set of interned slices, in `CHAINS` chains: 64 Ki of them keep a chain at one or two records for 100 000
+/// stacks, and cost nothing until they are touched.
+pub(crate) struct Table<T: 'static, V: 'static = (), const CHAINS: usize = 65_536> {
+    chains: [AtomicPtr<Record<T, V>>; CHAINS],
     count: AtomicUsize,
     refused: AtomicUsize,
     limit: usize,
 }
 
-impl<T: Copy + PartialEq + Into<u64>> Table<T> {
+impl<T: Element, V: Default, const CHAINS: usize> Table<T, V, CHAINS> {
     /// A table of at most `limit` records.
     pub(crate) const fn new(limit: usize) -> Self {
         Table {
@@ -60,13 +84,22 @@ impl<T: Copy + PartialEq + Into<u64>> Table<T> {
     }
 
     /// The one record of these elements and this tag, or `None`, counted, when the table is full.
-    pub(crate) fn intern(&'static self, elements: &[T], tag: u32) -> Option<&'static Record<T>> {
+    pub(crate) fn intern(&'static self, elements: &[T], tag: u32) -> Option<&'static Record<T, V>> {
+        self.intern_up_to(self.limit, elements, tag)
+    }
+
+    /// The same without the limit, for the few records that take what found no room.
+    pub(crate) fn intern_beyond(&'static self, elements: &[T], tag: u32) -> Option<&'static Record<T, V>> {
+        self.intern_up_to(usize::MAX, elements, tag)
+    }
+
+    fn intern_up_to(&'static self, limit: usize, elements: &[T], tag: u32) -> Option<&'static Record<T, V>> {
         let hash = hash(elements, tag);
         let head = &self.chains[hash as usize % CHAINS];
         if let Some(found) = find(head.load(Ordering::Acquire), ptr::null_mut(), hash, elements, tag) {
             return Some(found);
         }
-        if self.count.load(Ordering::Relaxed) >= self.limit {
+        if self.count.load(Ordering::Relaxed) >= limit {
             self.refused.fetch_add(1, Ordering::Relaxed);
             return None;
         }
@@ -77,6 +110,19 @@ impl<T: Copy + PartialEq + Into<u64>> Table<T> {
             None => _ = self.refused.fetch_add(1, Ordering::Relaxed),
         }
         record.map(|(record, _)| record)
+    }
+
+    /// Every record, in no order. What is interned meanwhile may be among them or not.
+    pub(crate) fn iter(&'static self) -> impl Iterator<Item = &'static Record<T, V>> {
+        self.chains.iter().flat_map(|head| {
+            let mut record = head.load(Ordering::Acquire);
+            std::iter::from_fn(move || {
+                // SAFETY: linked records are complete and live for ever.
+                let found: &'static Record<T, V> = unsafe { record.as_ref()? };
+                record = found.next.load(Ordering::Acquire);
+                Some(found)
+            })
+        })
     }
 
     /// How many records there are.
@@ -91,26 +137,26 @@ impl<T: Copy + PartialEq + Into<u64>> Table<T> {
 }
 
 /// FxHash over words: two instructions an element, good enough for return addresses.
-fn hash<T: Copy + Into<u64>>(elements: &[T], tag: u32) -> u64 {
+fn hash<T: Element>(elements: &[T], tag: u32) -> u64 {
     const SEED: u64 = 0x517c_c1b7_2722_0a95;
     let mut hash = u64::from(tag).wrapping_mul(SEED);
-    for &element in elements {
-        hash = (hash.rotate_left(5) ^ element.into()).wrapping_mul(SEED);
+    for element in elements {
+        hash = (hash.rotate_left(5) ^ element.word()).wrapping_mul(SEED);
     }
     hash ^ (hash >> 32)
 }
 
 /// Walks a chain from `from` until `until`.
-fn find<T: Copy + PartialEq>(
-    mut from: *mut Record<T>,
-    until: *mut Record<T>,
+fn find<T: Element, V>(
+    mut from: *mut Record<T, V>,
+    until: *mut Record<T, V>,
     hash: u64,
     elements: &[T],
     tag: u32,
-) -> Option<&'static Record<T>> {
+) -> Option<&'static Record<T, V>> {
     while from != until && !from.is_null() {
         // SAFETY: linked records are complete and live for ever.
-        let record: &'static Record<T> = unsafe { &*from };
+        let record: &'static Record<T, V> = unsafe { &*from };
         if record.hash == hash && record.tag == tag && record.elements() == elements {
             return Some(record);
         }
@@ -120,16 +166,23 @@ fn find<T: Copy + PartialEq>(
 }
 
 /// Links a new record, and says whether it is new: another thread may have been first. `None`: no memory.
-fn insert<T: Copy + PartialEq>(
-    head: &AtomicPtr<Record<T>>,
+fn insert<T: Element, V: Default>(
+    head: &AtomicPtr<Record<T, V>>,
     hash: u64,
     elements: &[T],
     tag: u32,
-) -> Option<(&'static Record<T>, bool)> {
-    let layout = Layout::new::<Record<T>>().extend(Layout::for_value(elements)).ok()?.0;
-    let record = arena::allocate(layout)?.cast::<Record<T>>().as_ptr();
+) -> Option<(&'static Record<T, V>, bool)> {
+    let layout = Layout::new::<Record<T, V>>().extend(Layout::for_value(elements)).ok()?.0;
+    let record = arena::allocate(layout)?.cast::<Record<T, V>>().as_ptr();
     let mut seen = head.load(Ordering::Acquire);
-    let new = Record { next: AtomicPtr::new(seen), hash, tag, len: elements.len() as u32, elements: [] };
+    let new = Record {
+        next: AtomicPtr::new(seen),
+        hash,
+        tag,
+        len: elements.len() as u32,
+        value: V::default(),
+        elements: [],
+    };
     // SAFETY: the memory is fresh, of the record's layout plus the elements behind it, and ours until linked.
     unsafe {
         record.write(new);

@@ -10,7 +10,7 @@ pub(crate) const MAX_STACKS: usize = 1 << 18;
 
 static STACKS: Table<u64> = Table::new(MAX_STACKS);
 /// Pseudo stacks are few, and are there even when the table is full.
-static PSEUDO: Table<u64> = Table::new(64);
+static PSEUDO: Table<u64, (), 64> = Table::new(64);
 
 /// An interned stack: lookup addresses, leaf first.
 ///

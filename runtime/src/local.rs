@@ -1,0 +1,466 @@
+#![expect(unsafe_code, reason = "per-thread blocks of the arena, read by others under the registry's lock")]
+//! What each thread keeps for the hooks, and the registry of all threads that have it.
+//!
+//! The thread-local is const-initialised and has no destructor, so that reaching it is one instruction and can be
+//! done from anywhere: inside an allocator, before `main`, after the thread's own destructors. Whatever needs more
+//! is in a block of the arena that the thread gets at its first counted event, in a cold path, and gives back when
+//! it ends, its counts folded into the global ones.
+use std::cell::Cell;
+use std::ffi::c_void;
+use std::ptr;
+use std::sync::atomic::{AtomicI32, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed};
+
+use crate::fork::Lock;
+use crate::rate::Random;
+use crate::site::FunctionSite;
+use crate::store::arena;
+use crate::sys;
+
+/// Sites that can be counted in one process: functions, locks. Beyond it sites go uncounted, and say so.
+pub(crate) const MAX_SITES: usize = 1 << 16;
+
+/// Scopes of a thread that are noted by name; deeper ones only move the depth.
+pub(crate) const MAX_SCOPES: usize = 120;
+
+/// A block starts with room for this many sites and doubles as the thread calls later ones: a thread that calls few
+/// sites pays for few, whatever the program has.
+const FIRST_BLOCK: usize = 128;
+
+/// A site's figures on one thread. Only the thread writes, with plain loads and stores; others read.
+///
+/// The count is kept times 32, and the count of the next sample minus 31 plus the logarithm of its weight: one
+/// comparison tells whether a call is sampled, and the weight costs no word of its own.
+#[derive(Default)]
+pub(crate) struct Counter {
+    count: AtomicU64,
+    next: AtomicU64,
+}
+
+impl Counter {
+    /// Counts one event.
+    #[inline(always)]
+    pub(crate) fn add(&self) {
+        self.count.store(self.count.load(Relaxed).wrapping_add(32), Relaxed);
+    }
+
+    /// Counts one event and says whether it is to be sampled; then [`draw`](Self::draw) must follow.
+    #[inline(always)]
+    pub(crate) fn add_and_test(&self) -> bool {
+        let count = self.count.load(Relaxed).wrapping_add(32);
+        self.count.store(count, Relaxed);
+        count >= self.next.load(Relaxed)
+    }
+
+    /// The logarithm of the weight of the event just counted, and `gap` events to the next one, of weight
+    /// 2^`log`.
+    pub(crate) fn draw(&self, gap: u64, log: u32) -> u32 {
+        let weight = match self.next.load(Relaxed) {
+            0 => 0, // a thread's first event of a site is always sampled, for itself alone
+            next => (next.wrapping_add(31) & 31) as u32,
+        };
+        let next =
+            self.count.load(Relaxed).wrapping_add(gap << 5).wrapping_sub(31).wrapping_add(u64::from(log));
+        self.next.store(next, Relaxed);
+        weight
+    }
+
+    fn total(&self) -> u64 {
+        self.count.load(Relaxed) >> 5
+    }
+}
+
+/// The scopes a thread is in, root first.
+pub(crate) struct Scopes {
+    pub(crate) depth: AtomicUsize,
+    pub(crate) sites: [AtomicPtr<FunctionSite>; MAX_SCOPES],
+}
+
+impl Scopes {
+    const fn new() -> Scopes {
+        Scopes { depth: AtomicUsize::new(0), sites: [const { AtomicPtr::new(ptr::null_mut()) }; MAX_SCOPES] }
+    }
+
+    /// The site at `depth`, counted from the root.
+    pub(crate) fn site(&self, depth: usize) -> Option<&'static FunctionSite> {
+        // SAFETY: only statics are put in; a slot not yet written is null.
+        unsafe { self.sites.get(depth)?.load(Relaxed).as_ref() }
+    }
+
+    /// The innermost scope that was noted.
+    pub(crate) fn innermost(&self) -> Option<&'static FunctionSite> {
+        self.site(self.depth.load(Relaxed).min(MAX_SCOPES).checked_sub(1)?)
+    }
+}
+
+/// Where the scopes of threads go that have no block, or no longer: written, never read.
+static NOWHERE: Scopes = Scopes::new();
+
+/// A thread's block, in the arena for ever and used by one thread after another.
+pub(crate) struct Thread {
+    next: AtomicPtr<Thread>,
+    /// 0 while no thread has it.
+    tid: AtomicI32,
+    counters: AtomicPtr<Counter>,
+    capacity: AtomicUsize,
+    pub(crate) scopes: Scopes,
+}
+
+/// The thread-local part.
+pub(crate) struct Local {
+    /// Bytes until the next heap sample.
+    pub(crate) countdown: Cell<i64>,
+    /// We are inside ourselves: hooks do nothing but forward.
+    pub(crate) inside: Cell<bool>,
+    /// The heap countdown was drawn.
+    pub(crate) drawn: Cell<bool>,
+    ended: Cell<bool>,
+    /// Locks of ours that this thread holds, see [`crate::fork`].
+    pub(crate) locks: Cell<u32>,
+    /// How many sites have a counter here; 0 without a block, so that one comparison tells both.
+    capacity: Cell<u32>,
+    counters: Cell<*const Counter>,
+    scopes: Cell<*const Scopes>,
+    thread: Cell<*const Thread>,
+    random: Cell<u64>,
+    /// The encoded label set in force: null, or what a guard on this thread's stack owns. A signal handler reads it.
+    pub(crate) labels: AtomicPtr<crate::label::Set>,
+}
+
+thread_local! {
+    static LOCAL: Local = const {
+        Local {
+            countdown: Cell::new(0),
+            inside: Cell::new(false),
+            drawn: Cell::new(false),
+            ended: Cell::new(false),
+            locks: Cell::new(0),
+            capacity: Cell::new(0),
+            counters: Cell::new(ptr::null()),
+            scopes: Cell::new(&raw const NOWHERE),
+            thread: Cell::new(ptr::null()),
+            random: Cell::new(0),
+            labels: AtomicPtr::new(ptr::null_mut()),
+        }
+    };
+}
+
+/// This thread's.
+#[inline(always)]
+pub(crate) fn with<R>(f: impl FnOnce(&Local) -> R) -> R {
+    LOCAL.with(f)
+}
+
+impl Local {
+    /// The counter of the site with this id, if it has an id and this thread has room for it.
+    #[inline(always)]
+    pub(crate) fn counter(&self, id: u32) -> Option<&Counter> {
+        let index = id.wrapping_sub(1);
+        if index < self.capacity.get() {
+            // SAFETY: `capacity` counters lie there; only this thread ever replaces them, in `grow`.
+            Some(unsafe { &*self.counters.get().add(index as usize) })
+        } else {
+            None
+        }
+    }
+
+    /// The scopes this thread is in.
+    #[inline(always)]
+    pub(crate) fn scopes(&self) -> &Scopes {
+        // SAFETY: `NOWHERE`, or the scopes of a block, which lives for ever.
+        unsafe { &*self.scopes.get() }
+    }
+
+    /// Whether the thread's destructors ran: nothing is registered for it any more.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.ended.get()
+    }
+
+    /// Random numbers of this thread's own.
+    pub(crate) fn random<R>(&self, f: impl FnOnce(&mut Random) -> R) -> R {
+        let mut random = Random::resume(self.random.get()).unwrap_or_else(|| {
+            Random::new(crate::clock::ticks() ^ (ptr::from_ref(self).addr() as u64) << 20)
+        });
+        let result = f(&mut random);
+        self.random.set(random.state());
+        result
+    }
+
+    /// Runs `f` unless we are inside ourselves already; hooks that fire meanwhile only forward.
+    pub(crate) fn enter<R>(&self, f: impl FnOnce() -> R) -> Option<R> {
+        if self.inside.replace(true) {
+            return None;
+        }
+        // The countdown stands still: what we allocate for ourselves is not the program's.
+        let countdown = self.countdown.replace(i64::MAX);
+        let result = f();
+        self.countdown.set(countdown);
+        self.inside.set(false);
+        Some(result)
+    }
+}
+
+/// All threads that have a block, and the ids given out.
+struct Registry {
+    threads: *const Thread,
+    sites: usize,
+    /// Blocks of counters that nobody uses, all zero, by the logarithm of their size.
+    spare: [*mut Counter; 17],
+}
+
+// SAFETY: the pointers are to memory of the arena, which belongs to no thread.
+unsafe impl Send for Registry {}
+
+static REGISTRY: Lock<Registry> =
+    Lock::new(Registry { threads: ptr::null(), sites: 0, spare: [ptr::null_mut(); 17] });
+
+/// What threads counted that have ended.
+static FOLDED: [AtomicU64; MAX_SITES] = [const { AtomicU64::new(0) }; MAX_SITES];
+
+/// An id for a site that has none, or the one it got meanwhile. 0 when there are too many.
+pub(crate) fn site_id(id: &AtomicU32) -> u32 {
+    let mut registry = REGISTRY.lock();
+    if id.load(Relaxed) == 0 && registry.sites < MAX_SITES {
+        registry.sites += 1;
+        id.store(registry.sites as u32, Relaxed);
+    }
+    id.load(Relaxed)
+}
+
+/// The counter for a thread's first event of a site, which gets its id if it has none. `None` when the thread has
+/// ended or memory is out: then the event is counted already, with those of threads that are gone.
+#[cold]
+#[inline(never)]
+pub(crate) fn first_event<'a>(local: &'a Local, id: &AtomicU32) -> Option<&'a Counter> {
+    let room = local.enter(|| {
+        let id = if id.load(Relaxed) == 0 { site_id(id) } else { id.load(Relaxed) };
+        let room = make_room(local, id);
+        if !room {
+            fold(id);
+        }
+        room
+    });
+    if room == Some(true) { local.counter(id.load(Relaxed)) } else { None }
+}
+
+/// Sees to it that this thread can count the site `id`. `false` if it has ended or memory is out.
+fn make_room(local: &Local, id: u32) -> bool {
+    if local.ended.get() || id == 0 || id as usize > MAX_SITES {
+        return false;
+    }
+    let mut registry = REGISTRY.lock();
+    if local.thread.get().is_null() {
+        let Some(thread) = registry.block() else { return false };
+        thread.tid.store(sys::process::thread_id(), Relaxed);
+        thread.scopes.depth.store(0, Relaxed);
+        sys::process::at_thread_end(ptr::from_ref(thread).cast_mut().cast(), thread_ended);
+        local.thread.set(thread);
+        local.scopes.set(&raw const thread.scopes);
+    }
+    // SAFETY: set above or earlier, and blocks live for ever.
+    let thread = unsafe { &*local.thread.get() };
+    registry.grow(thread, id as usize);
+    local.counters.set(thread.counters.load(Relaxed));
+    local.capacity.set(thread.capacity.load(Relaxed) as u32);
+    id <= local.capacity.get()
+}
+
+/// Counts for a thread that has no block.
+fn fold(id: u32) {
+    if let Some(total) = FOLDED.get((id as usize).wrapping_sub(1)) {
+        total.fetch_add(1, Relaxed);
+    }
+}
+
+/// How often the site was counted, on all threads that are and were. A running thread's last events may be missing.
+pub(crate) fn total(id: u32) -> u64 {
+    let Some(index) = (id as usize).checked_sub(1).filter(|&index| index < MAX_SITES) else { return 0 };
+    let registry = REGISTRY.lock();
+    let running: u64 =
+        registry.threads().filter_map(|thread| thread.counters().get(index)).map(Counter::total).sum();
+    running + FOLDED[index].load(Relaxed)
+}
+
+/// Calls `f` with the scopes of each thread. They change while one looks: a moment's picture, not a promise.
+pub(crate) fn each_scopes(mut f: impl FnMut(&Scopes)) {
+    let registry = REGISTRY.lock();
+    registry.threads().filter(|thread| thread.tid.load(Relaxed) != 0).for_each(|thread| f(&thread.scopes));
+}
+
+impl Thread {
+    fn counters(&self) -> &[Counter] {
+        let counters = self.counters.load(Relaxed);
+        if counters.is_null() {
+            return &[];
+        }
+        // SAFETY: `capacity` counters lie there. They are replaced under the registry's lock, which whoever calls
+        // this holds, and the memory itself is never unmapped.
+        unsafe { std::slice::from_raw_parts(counters, self.capacity.load(Relaxed)) }
+    }
+}
+
+impl Registry {
+    fn threads(&self) -> impl Iterator<Item = &'static Thread> + use<> {
+        let mut thread = self.threads;
+        std::iter::from_fn(move || {
+            // SAFETY: blocks are linked when complete and live for ever.
+            let found: &'static Thread = unsafe { thread.as_ref()? };
+            thread = found.next.load(Relaxed);
+            Some(found)
+        })
+    }
+
+    /// A block that nobody has, or a new one.
+    fn block(&mut self) -> Option<&'static Thread> {
+        if let Some(thread) = self.threads().find(|thread| thread.tid.load(Relaxed) == 0) {
+            return Some(thread);
+        }
+        let thread = arena::place(Thread {
+            next: AtomicPtr::new(self.threads.cast_mut()),
+            tid: AtomicI32::new(0),
+            counters: AtomicPtr::new(ptr::null_mut()),
+            capacity: AtomicUsize::new(0),
+            scopes: Scopes::new(),
+        })?;
+        self.threads = thread;
+        Some(thread)
+    }
+
+    /// Gives `thread` at least `sites` counters, keeping what it counted. If memory is out, nothing changes.
+    fn grow(&mut self, thread: &Thread, sites: usize) {
+        let had = thread.capacity.load(Relaxed);
+        if sites <= had {
+            return;
+        }
+        let capacity = sites.next_power_of_two().clamp(FIRST_BLOCK, MAX_SITES);
+        let Some(fresh) = self.counters(capacity) else { return };
+        for (index, counter) in thread.counters().iter().enumerate() {
+            // SAFETY: the new block has room for all of the old one's, and nobody else knows it yet.
+            let new = unsafe { &*fresh.add(index) };
+            new.count.store(counter.count.load(Relaxed), Relaxed);
+            new.next.store(counter.next.load(Relaxed), Relaxed);
+        }
+        let old = thread.counters.swap(fresh, Relaxed);
+        thread.capacity.store(capacity, Relaxed);
+        self.put_back(old, had);
+    }
+
+    /// A zeroed block of counters. The first word of a spare one links to the next, and is zeroed on the way out.
+    fn counters(&mut self, capacity: usize) -> Option<*mut Counter> {
+        let spare = &mut self.spare[capacity.trailing_zeros() as usize];
+        if spare.is_null() {
+            let layout = std::alloc::Layout::array::<Counter>(capacity).ok()?;
+            return arena::allocate(layout).map(|memory| memory.cast().as_ptr());
+        }
+        let block = *spare;
+        // SAFETY: a spare block is ours alone.
+        let first = unsafe { &*block };
+        *spare = ptr::with_exposed_provenance_mut(first.count.swap(0, Relaxed) as usize);
+        Some(block)
+    }
+
+    fn put_back(&mut self, block: *mut Counter, capacity: usize) {
+        if block.is_null() {
+            return;
+        }
+        for index in 0..capacity {
+            // SAFETY: the block has `capacity` counters and no thread counts there any more.
+            let counter = unsafe { &*block.add(index) };
+            counter.count.store(0, Relaxed);
+            counter.next.store(0, Relaxed);
+        }
+        let spare = &mut self.spare[capacity.trailing_zeros() as usize];
+        // SAFETY: as above.
+        unsafe { &*block }.count.store(spare.expose_provenance() as u64, Relaxed);
+        *spare = block;
+    }
+
+    /// Takes the block of a thread that is gone.
+    fn retire(&mut self, thread: &Thread) {
+        for (counter, total) in thread.counters().iter().zip(&FOLDED) {
+            let count = counter.total();
+            if count != 0 {
+                total.fetch_add(count, Relaxed);
+            }
+        }
+        let capacity = thread.capacity.swap(0, Relaxed);
+        let counters = thread.counters.swap(ptr::null_mut(), Relaxed);
+        self.put_back(counters, capacity);
+        thread.scopes.depth.store(0, Relaxed);
+        thread.tid.store(0, Relaxed);
+    }
+}
+
+/// Runs on the thread that ends, after its Rust thread-locals.
+unsafe extern "C" fn thread_ended(thread: *mut c_void) {
+    with(|local| {
+        local.capacity.set(0);
+        local.scopes.set(&raw const NOWHERE);
+        local.thread.set(ptr::null());
+        local.ended.set(true);
+    });
+    // SAFETY: `make_room` gave it this thread's block.
+    let thread = unsafe { &*thread.cast_const().cast::<Thread>() };
+    REGISTRY.lock().retire(thread);
+}
+
+/// The other threads are not in this process.
+pub(crate) fn after_fork_in_child() {
+    let own = with(|local| local.thread.get());
+    let mut registry = REGISTRY.lock();
+    for thread in registry.threads() {
+        if ptr::eq(thread, own) {
+            thread.tid.store(sys::process::thread_id(), Relaxed);
+        } else if thread.tid.load(Relaxed) != 0 {
+            registry.retire(thread);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn count(id: u32, times: u64) {
+        for _ in 0..times {
+            with(|local| match local.counter(id) {
+                Some(counter) => counter.add(),
+                None => first_event(local, &AtomicU32::new(id)).expect("memory for a block").add(),
+            });
+        }
+    }
+
+    #[test]
+    fn counts_outlive_their_threads_and_the_growth_of_blocks() {
+        let ids: Vec<u32> = (0..300).map(|_| site_id(&AtomicU32::new(0))).collect();
+        let (low, high) = (ids[0], ids[299]);
+        for round in 1..=3 {
+            std::thread::scope(|scope| {
+                for _ in 0..4 {
+                    scope.spawn(|| {
+                        count(low, 1000);
+                        count(high, 10); // grows the block
+                        count(low, 1);
+                    });
+                }
+            });
+            assert_eq!(total(low), round * 4 * 1001);
+            assert_eq!(total(high), round * 40);
+        }
+        assert_eq!(total(ids[1]), 0, "a reused block starts from zero");
+    }
+
+    #[test]
+    fn gaps_and_weights_come_back_as_they_went_in() {
+        let counter = Counter::default();
+        assert!(counter.add_and_test(), "the first event is sampled");
+        assert_eq!(counter.draw(5, 3), 0, "for itself alone");
+        for n in 1..5 {
+            assert!(!counter.add_and_test(), "event {n} of the gap");
+        }
+        assert!(counter.add_and_test());
+        assert_eq!(counter.draw(1, 10), 3);
+        assert!(counter.add_and_test());
+        assert_eq!(counter.draw(1, 0), 10);
+        assert_eq!(counter.total(), 7);
+    }
+}

@@ -1,0 +1,345 @@
+//! What is mapped and how to walk it: built at the first stack, refreshed by ordinary code when the loader's list
+//! has changed, published in one piece.
+//!
+//! Ranks: whoever holds the loader's lock may want to write here (an allocation in a constructor that takes the
+//! first stack), so that a writer never calls the loader. A refresh therefore copies what it needs under the
+//! loader's lock and builds afterwards.
+use std::borrow::Cow;
+use std::ops::ControlFlow;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::build::{Source, build};
+use super::publish::Published;
+use super::row::Rows;
+use super::table::{Span, Table};
+use crate::module::{Module, ModuleMap, Segment};
+use crate::sys;
+use crate::sys::modules::{Changes, Loaded};
+
+/// Gone modules that are remembered.
+const MAX_GONE: usize = 1024;
+
+/// How long to wait for another thread that builds: some milliseconds are usual.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// Stack that building takes, with room to spare in debug builds.
+const BUILD_ROOM: u64 = 64 << 10;
+
+pub(super) static STATE: Published<State> = Published::new();
+
+/// One version of everything.
+pub(super) struct State {
+    pub(super) table: Table,
+    pub(super) map: Arc<ModuleMap>,
+    known: Arc<[Known]>,
+    changes: Changes,
+}
+
+/// A module that is loaded, and what was made of it.
+#[derive(Clone)]
+struct Known {
+    identity: Identity,
+    module: Arc<Module>,
+    rows: Arc<Rows>,
+}
+
+/// What tells a module from another one that was mapped in the same place.
+#[derive(Clone, PartialEq, Eq)]
+struct Identity {
+    path: String,
+    bias: u64,
+    /// Of the unwind information and the build id; 0 for modules of the start, which stay.
+    hash: u64,
+}
+
+/// A module that the loader shows and that is not known yet.
+struct New {
+    identity: Identity,
+    build_id: Vec<u8>,
+    text: Vec<Segment>,
+    source: Option<Source<'static>>,
+}
+
+/// Builds the first version from what was noted at the start. It takes no loader's lock and is fit for the
+/// allocation hook. `sp` is the caller's stack pointer: on a small stack nothing happens.
+#[cold]
+pub(super) fn begin(sp: u64) {
+    if !sys::stack::has_room(sp, BUILD_ROOM) {
+        return;
+    }
+    let Some(mut writer) = STATE.write(PATIENCE) else { return };
+    if writer.current().is_some() {
+        return;
+    }
+    let (modules, changes) = sys::modules::at_start();
+    let known: Vec<Known> = modules.map(|module| New::of_start(&module).finish(0)).collect();
+    let modules = known.iter().map(|known| known.module.clone()).collect();
+    writer.replace(State::new(0, ModuleMap { modules }, known, changes));
+}
+
+/// Brings the state up to date with the loader. Ordinary code only.
+pub(super) fn refresh() {
+    if STATE.is_empty() {
+        begin(sys::stack::here());
+    }
+    let Some((before, known)) = STATE.read(|state| state.map(|state| (state.changes, state.known.clone())))
+    else {
+        return;
+    };
+    let mut changes = before;
+    let mut seen: Vec<Result<Known, New>> = Vec::new();
+    sys::modules::visit(|module, now| {
+        changes = now;
+        if now == before {
+            return ControlFlow::Break(());
+        }
+        seen.push(
+            recognise(&module, &known, now.removed == before.removed).ok_or_else(|| New::copied(&module)),
+        );
+        ControlFlow::Continue(())
+    });
+    let Some(mut writer) = STATE.write(PATIENCE) else { return };
+    let Some(state) = writer.current() else { return };
+    // Another thread may have been here with a list as new as ours.
+    if state.changes.added >= changes.added && state.changes.removed >= changes.removed {
+        writer.sweep();
+        return;
+    }
+    let next = state.next(seen, changes);
+    writer.replace(next);
+}
+
+/// The known module that `module` is.
+fn recognise(module: &Loaded<'_>, known: &[Known], none_removed: bool) -> Option<Known> {
+    let name = module.name().to_bytes();
+    let mut alike = known.iter().filter(|known| known.identity.bias == module.bias());
+    alike
+        .find(|known| {
+            let stays = none_removed || known.identity.hash == 0;
+            let path = known.identity.path.as_bytes() == name;
+            // Of the start's modules none goes, but the place of a later one may be taken by its namesake.
+            path && (stays || known.identity.hash == hash(module, Source::find(module).as_ref()))
+        })
+        .cloned()
+}
+
+impl State {
+    fn new(epoch: u32, map: ModuleMap, known: Vec<Known>, changes: Changes) -> State {
+        let spans = known.iter().flat_map(|known| {
+            let text = &known.module.text;
+            let base = text.first().map_or(0, |segment| segment.start);
+            text.iter().map(move |segment| Span::new(segment.start..segment.end, base, known.rows.clone()))
+        });
+        State { table: Table::new(epoch, spans.collect()), map: Arc::new(map), known: known.into(), changes }
+    }
+
+    /// The version in which exactly the `seen` modules are loaded.
+    fn next(&self, seen: Vec<Result<Known, New>>, changes: Changes) -> State {
+        let was = self.table.epoch;
+        let old = |identity: &Identity| self.known.iter().find(|known| known.identity == *identity);
+        let stays = |known: &Known| {
+            seen.iter().any(|seen| match seen {
+                Ok(seen) => seen.identity == known.identity,
+                Err(new) => new.identity == known.identity,
+            })
+        };
+        let gone: Vec<&Arc<Module>> =
+            self.known.iter().filter(|known| !stays(known)).map(|known| &known.module).collect();
+        let epoch = if gone.is_empty() { was } else { was.saturating_add(1) };
+        // A module that took nobody's place may have been on stacks of the last epoch already.
+        let first = |text: &[Segment]| {
+            let clash = |gone: &&Arc<Module>| {
+                gone.text.iter().any(|a| text.iter().any(|b| a.start < b.end && b.start < a.end))
+            };
+            if gone.iter().any(clash) { epoch } else { was }
+        };
+
+        let mut modules: Vec<Arc<Module>> = Vec::with_capacity(self.map.modules.len() + seen.len());
+        for module in &self.map.modules {
+            if gone.iter().any(|gone| Arc::ptr_eq(gone, module)) {
+                modules.push(Arc::new(Module { last_epoch: was, ..(**module).clone() }));
+            } else {
+                modules.push(module.clone());
+            }
+        }
+        let mut forget =
+            modules.iter().filter(|module| module.last_epoch != u32::MAX).count().saturating_sub(MAX_GONE);
+        modules.retain(|module| {
+            let forgotten = forget > 0 && module.last_epoch != u32::MAX;
+            forget -= usize::from(forgotten);
+            !forgotten
+        });
+
+        let mut known = Vec::with_capacity(seen.len());
+        for module in seen {
+            let identity = match &module {
+                Ok(known) => &known.identity,
+                Err(new) => &new.identity,
+            };
+            known.push(match (old(identity), module) {
+                (Some(known), _) => known.clone(),
+                // Another thread saw it go meanwhile: it is back.
+                (None, Ok(back)) => {
+                    let (first_epoch, last_epoch) = (first(&back.module.text), u32::MAX);
+                    let module = Module { first_epoch, last_epoch, ..(*back.module).clone() };
+                    modules.push(Arc::new(module));
+                    Known { module: modules[modules.len() - 1].clone(), ..back }
+                }
+                (None, Err(new)) => {
+                    let first = first(&new.text);
+                    let known = new.finish(first);
+                    modules.push(known.module.clone());
+                    known
+                }
+            });
+        }
+        State::new(epoch, ModuleMap { modules }, known, changes)
+    }
+
+    /// Bytes of tables.
+    pub(super) fn memory(&self) -> usize {
+        self.known.iter().map(|known| known.rows.memory()).sum()
+    }
+
+    /// Rows of all modules.
+    pub(super) fn rows(&self) -> usize {
+        self.known.iter().map(|known| known.rows.len()).sum()
+    }
+}
+
+impl New {
+    fn of_start(module: &Loaded<'static>) -> New {
+        New { source: Source::find(module), ..New::without_source(module, 0) }
+    }
+
+    /// What is needed of a module that may be gone a moment later.
+    fn copied(module: &Loaded<'_>) -> New {
+        let source = Source::find(module);
+        let mut new = New::without_source(module, hash(module, source.as_ref()));
+        new.source = source.map(|source| Source {
+            eh_frame: Cow::Owned(source.eh_frame.into_owned()),
+            address: source.address,
+        });
+        new
+    }
+
+    fn without_source(module: &Loaded<'_>, hash: u64) -> New {
+        let path = module.name().to_string_lossy().into_owned();
+        New {
+            identity: Identity { path, bias: module.bias(), hash },
+            build_id: module.build_id().unwrap_or_default().to_vec(),
+            text: module.text().collect(),
+            source: None,
+        }
+    }
+
+    fn finish(mut self, first_epoch: u32) -> Known {
+        self.text.sort_by_key(|segment| segment.start);
+        let span =
+            self.text.first().map_or(0, |first| first.start)..self.text.last().map_or(0, |last| last.end);
+        let rows = self.source.map(|source| build(&source, span)).unwrap_or_default();
+        let module = Module {
+            path: display_path(&self.identity, &self.text),
+            build_id: self.build_id,
+            bias: self.identity.bias,
+            text: self.text,
+            first_epoch,
+            last_epoch: u32::MAX,
+        };
+        Known { identity: self.identity, module: Arc::new(module), rows: Arc::new(rows) }
+    }
+}
+
+/// The path to show: the loader has none for the main program, and a made-up one for the vdso.
+fn display_path(identity: &Identity, text: &[Segment]) -> String {
+    if sys::modules::is_vdso(text) {
+        return "[vdso]".to_owned();
+    }
+    if !identity.path.is_empty() {
+        return identity.path.clone();
+    }
+    let path = std::fs::read_link("/proc/self/exe").unwrap_or_default().to_string_lossy().into_owned();
+    // The kernel says so when the file was replaced under the running program: the build id tells them apart.
+    path.strip_suffix(" (deleted)").map(str::to_owned).unwrap_or(path)
+}
+
+/// FxHash of what a rebuilt library is bound to differ in; never 0.
+fn hash(module: &Loaded<'_>, source: Option<&Source<'_>>) -> u64 {
+    const SEED: u64 = 0x517c_c1b7_2722_0a95;
+    let mut hash = SEED;
+    for bytes in [module.build_id(), source.map(|source| &*source.eh_frame)].into_iter().flatten() {
+        for word in bytes.chunks(8) {
+            let mut padded = [0; 8];
+            padded[..word.len()].copy_from_slice(word);
+            hash = (hash.rotate_left(5) ^ u64::from_ne_bytes(padded)).wrapping_mul(SEED);
+        }
+    }
+    hash | 1
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn new(path: &str, start: u64, hash: u64) -> New {
+        New {
+            identity: Identity { path: path.to_owned(), bias: start, hash },
+            build_id: Vec::new(),
+            text: vec![Segment { start, end: start + 0x1000, offset: 0 }],
+            source: None,
+        }
+    }
+
+    fn epochs(state: &State) -> Vec<(String, u32, u32)> {
+        let span = |module: &Arc<Module>| (module.path.clone(), module.first_epoch, module.last_epoch);
+        state.map.modules.iter().map(span).collect()
+    }
+
+    #[test]
+    fn a_gone_module_keeps_its_addresses_in_its_own_epochs() {
+        let changes = |added, removed| Changes { added, removed };
+        let main = new("main", 0x1000, 0).finish(0);
+        let map = ModuleMap { modules: vec![main.module.clone()] };
+        let state = State::new(0, map, vec![main.clone()], changes(1, 0));
+
+        let state = state.next(vec![Ok(main.clone()), Err(new("a", 0x8000, 1))], changes(2, 0));
+        assert_eq!(state.table.epoch, 0, "nothing went away");
+        assert!(state.table.find(0x8800).is_some());
+
+        // `b` takes the place of `a`; `c` takes nobody's.
+        let seen = vec![Ok(main.clone()), Err(new("b", 0x8000, 3)), Err(new("c", 0x20_000, 5))];
+        let state = state.next(seen, changes(4, 1));
+        let max = u32::MAX;
+        let expected = [("main", 0, max), ("a", 0, 0), ("b", 1, max), ("c", 0, max)];
+        assert_eq!(epochs(&state), expected.map(|(path, first, last)| (path.to_owned(), first, last)));
+        assert_eq!(state.map.find(0x8800, 0).unwrap().path, "a");
+        assert_eq!(state.map.find(0x8800, 1).unwrap().path, "b");
+        assert_eq!(state.map.find(0x1800, 7).unwrap().path, "main");
+
+        let state = state.next(vec![Ok(main)], changes(4, 3));
+        assert_eq!((state.table.epoch, state.known.len()), (2, 1));
+        assert!(state.table.find(0x8800).is_none());
+        assert!(state.map.find(0x8800, 2).is_none());
+    }
+
+    #[test]
+    fn only_so_many_gone_modules_are_remembered() {
+        let mut state = State::new(0, ModuleMap::default(), Vec::new(), Changes::default());
+        for n in 1..1100 {
+            state = state.next(vec![Err(new("x", n << 16, n))], Changes { added: n, removed: n - 1 });
+        }
+        assert_eq!(state.map.modules.len(), MAX_GONE + 1);
+        assert_eq!(state.map.modules.last().unwrap().last_epoch, u32::MAX);
+    }
+
+    #[test]
+    fn this_program_has_a_sane_number_of_rows() {
+        refresh();
+        let (rows, bytes, modules) =
+            STATE.read(|state| state.map(|s| (s.rows(), s.memory(), s.map.modules.len())).unwrap());
+        println!("{rows} rows, {bytes} bytes, {modules} modules");
+        assert!((10_000..10_000_000).contains(&rows), "{rows}");
+        assert!(bytes >= rows * 8 && bytes < rows * 16, "{bytes}");
+    }
+}

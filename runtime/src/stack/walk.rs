@@ -1,0 +1,220 @@
+//! The one stack walk, for signal handlers and ordinary code alike.
+//!
+//! It must never allocate, lock, panic, format or call into libc, and it gets by on a few words of stack: the
+//! handler may have 8 KiB. It reads the table, which is ours, and the walked stack through [`Memory`], which
+//! refuses what may not be there. Whatever the registers hold, every step moves towards the stack's end.
+//!
+//! It does not cross signal frames: the code that a signal interrupted is another story than the handler's.
+use super::Frames;
+use super::row::{Escape, RBP, RSP, Rule, Saved};
+use super::table::{Span, Table};
+use crate::sys::stack::{Context, Memory, Registers};
+
+/// Where a step led.
+enum Step {
+    Caller(Registers),
+    /// There is no caller.
+    Root,
+    /// There may be one, but it cannot be found.
+    Lost,
+}
+
+/// Walks from `registers` towards the root and fills `frames`.
+///
+/// With `context` the walk begins at the very instruction that a signal interrupted; without it `registers.pc` is a
+/// return address. The first `skip` frames are left out.
+pub(crate) fn walk(
+    table: Option<&Table>,
+    mut registers: Registers,
+    context: Option<&Context>,
+    mut memory: Memory,
+    mut skip: usize,
+    frames: &mut Frames,
+) {
+    frames.len = 0;
+    frames.truncated = true;
+    frames.epoch = table.map_or(0, |table| table.epoch);
+    let mut leaf = context;
+    let mut last: Option<&Span> = None;
+    loop {
+        // A return address may belong to the next function already: its call lies in front of it.
+        let address = registers.pc.wrapping_sub(u64::from(leaf.is_none()));
+        if leaf.is_none() && registers.pc == 0 {
+            frames.truncated = false;
+            return;
+        }
+        if skip > 0 {
+            skip = skip.wrapping_sub(1);
+        } else if let Some(slot) = frames.addresses.get_mut(frames.len as usize) {
+            *slot = address;
+            frames.len = frames.len.wrapping_add(1);
+        } else {
+            return;
+        }
+        let Some(table) = table else { return };
+        if !last.is_some_and(|span| span.contains(address)) {
+            last = table.find(address);
+        }
+        let rule = last.map_or(Rule::Gap, |span| span.rule(address));
+        let step = match rule {
+            Rule::Plain { from_rbp, offset, rbp } => {
+                let base = if from_rbp { registers.bp } else { registers.sp };
+                let cfa = base.wrapping_add(u64::from(offset));
+                let saved = if rbp == 0 { Saved::Same } else { Saved::AtCfa(rbp) };
+                caller(registers, cfa, saved, &mut memory)
+            }
+            Rule::Plt { threshold } => {
+                let pushed = u64::from(registers.pc & 15 >= threshold);
+                let cfa = registers.sp.wrapping_add(8).wrapping_add(pushed.wrapping_mul(8));
+                caller(registers, cfa, Saved::Same, &mut memory)
+            }
+            Rule::Escape(escape) => escaped(registers, escape, leaf, &mut memory),
+            Rule::Root => Step::Root,
+            Rule::Stop => Step::Lost,
+            Rule::Gap => guess(registers, leaf.is_some(), last.is_some(), table, &mut memory),
+        };
+        match step {
+            Step::Caller(next) => registers = next,
+            Step::Root => {
+                frames.truncated = false;
+                return;
+            }
+            Step::Lost => return,
+        }
+        leaf = None;
+    }
+}
+
+/// The caller's registers, by the frame's end.
+#[inline]
+fn caller(now: Registers, cfa: u64, saved: Saved, memory: &mut Memory) -> Step {
+    if cfa <= now.sp || cfa > memory.end {
+        return Step::Lost;
+    }
+    // An odd CFA is refused here: words are aligned.
+    let Some(pc) = memory.read(cfa.wrapping_sub(8)) else { return Step::Lost };
+    let slot = match saved {
+        Saved::Same => None,
+        Saved::AtCfa(offset) => Some(cfa.wrapping_add_signed(i64::from(offset))),
+        Saved::AtRbp(offset) => Some(now.bp.wrapping_add_signed(i64::from(offset))),
+    };
+    let bp = slot.and_then(|slot| memory.read(slot)).unwrap_or(now.bp);
+    Step::Caller(Registers { pc, sp: cfa, bp })
+}
+
+fn escaped(now: Registers, escape: &Escape, leaf: Option<&Context>, memory: &mut Memory) -> Step {
+    let register = match escape.register {
+        RSP => Some(now.sp),
+        RBP => Some(now.bp),
+        // Of the other registers only the interrupted function's are known.
+        other => leaf.and_then(|context| context.register(other)),
+    };
+    let Some(register) = register else { return Step::Lost };
+    let mut cfa = register.wrapping_add_signed(i64::from(escape.offset));
+    if escape.indirect {
+        let Some(word) = memory.read(cfa) else { return Step::Lost };
+        cfa = word.wrapping_add_signed(i64::from(escape.addend));
+    }
+    caller(now, cfa, escape.rbp, memory)
+}
+
+/// One step without unwind information, if it leads to code that we know.
+///
+/// In a module's own text this is a stub or hand-written code, which as a leaf has pushed nothing. Elsewhere it is
+/// a just-in-time compiler's, which mostly keeps frame pointers.
+fn guess(now: Registers, leaf: bool, in_module: bool, table: &Table, memory: &mut Memory) -> Step {
+    let by_stack = |memory: &mut Memory| {
+        let pc = memory.read(now.sp).filter(|_| leaf)?;
+        table.is_code(pc).then_some(Registers { pc, sp: now.sp.wrapping_add(8), bp: now.bp })
+    };
+    let by_frame = |memory: &mut Memory| {
+        let bp = memory.read(now.bp).filter(|_| now.bp >= now.sp)?;
+        let pc = memory.read(now.bp.wrapping_add(8))?;
+        table.is_code(pc).then_some(Registers { pc, sp: now.bp.wrapping_add(16), bp })
+    };
+    let found = if in_module {
+        by_stack(memory).or_else(|| by_frame(memory))
+    } else {
+        by_frame(memory).or_else(|| by_stack(memory))
+    };
+    found.map_or(Step::Lost, Step::Caller)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::row::{FROM_RBP, PLT, ROOT, Row, Rows, STOP};
+    use super::*;
+    use std::sync::Arc;
+
+    /// Code at 0x1000: a root of 256 bytes, a function with a frame of 32 bytes, one with `rbp`, a stub, a stop.
+    fn table() -> Table {
+        let row = |pc, cfa, rbp| Row { pc, cfa, rbp };
+        let rows = Rows::new(
+            vec![
+                row(0, ROOT, 0),
+                row(0x100, 4, -3),
+                row(0x200, FROM_RBP | 2, -2),
+                row(0x300, PLT, 11),
+                row(0x400, STOP, 0),
+                row(0x500, super::super::row::GAP, 0),
+            ],
+            vec![],
+        );
+        Table::new(3, vec![Span::new(0x1000..0x2000, 0x1000, Arc::new(rows))])
+    }
+
+    fn walked(words: &[u64], pc: u64, bp_at: usize, skip: usize) -> (Vec<u64>, bool) {
+        let sp = words.as_ptr().expose_provenance() as u64;
+        let end = sp + size_of_val(words) as u64;
+        let registers = Registers { pc, sp, bp: sp + 8 * bp_at as u64 };
+        let mut frames = Frames::new();
+        walk(Some(&table()), registers, None, Memory::new(sp, Some((sp, end))), skip, &mut frames);
+        assert_eq!(frames.epoch, 3);
+        (frames.addresses().to_vec(), frames.truncated)
+    }
+
+    #[test]
+    fn frames_of_both_kinds_lead_to_the_root() {
+        let mut words = [0_u64; 12];
+        // A frame of four words: locals, the caller's rbp, and the return address into the one with `rbp`.
+        words[1] = words.as_ptr().addr() as u64 + 8 * 6;
+        words[3] = 0x1210;
+        // Its frame: rbp saved at 6, return address into the root at 7.
+        words[7] = 0x1010;
+        assert_eq!(walked(&words, 0x1150, 0, 0), (vec![0x114f, 0x120f, 0x100f], false));
+        assert_eq!(walked(&words, 0x1150, 0, 2), (vec![0x100f], false));
+        assert_eq!(walked(&words, 0x1150, 0, 9), (vec![], false));
+        words[7] = 0;
+        assert_eq!(walked(&words, 0x1150, 0, 0), (vec![0x114f, 0x120f], false), "nobody to return to");
+        words[7] = 0x1410;
+        assert_eq!(walked(&words, 0x1150, 0, 0), (vec![0x114f, 0x120f, 0x140f], true), "a rule beyond us");
+        words[1] = words.as_ptr().addr() as u64;
+        assert_eq!(walked(&words, 0x1150, 0, 0), (vec![0x114f, 0x120f], true), "backwards");
+        assert_eq!(walked(&words[..3], 0x1150, 0, 0), (vec![0x114f], true), "beyond the stack's end");
+    }
+
+    #[test]
+    fn unknown_code_is_left_by_its_frame_pointer_if_that_leads_home() {
+        let mut words = [0_u64; 8];
+        words[3] = 0x1010;
+        assert_eq!(walked(&words, 0x9000, 2, 0), (vec![0x8fff, 0x100f], false));
+        words[3] = 0x7777;
+        assert_eq!(walked(&words, 0x9000, 2, 0), (vec![0x8fff], true));
+        assert_eq!(walked(&words, 0x9000, 100, 0), (vec![0x8fff], true));
+    }
+
+    #[test]
+    fn a_deep_stack_is_cut_at_the_root_side() {
+        let mut words = vec![0x1150_u64; 4 * 300];
+        *words.last_mut().unwrap() = 0x1010;
+        let (addresses, truncated) = walked(&words, 0x1150, 0, 0);
+        assert_eq!((addresses.len(), truncated), (super::super::MAX_FRAMES, true));
+        let (addresses, truncated) = walked(&words[4 * 173..], 0x1150, 0, 0);
+        assert_eq!(
+            (addresses.len(), truncated),
+            (super::super::MAX_FRAMES, false),
+            "just as deep as there is room"
+        );
+        assert_eq!(addresses.last(), Some(&0x100f));
+    }
+}

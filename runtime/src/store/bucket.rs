@@ -1,0 +1,94 @@
+//! Counters, one bucket for everything that tells samples apart.
+use std::sync::atomic::AtomicU64;
+
+use super::intern::{Element, Record, Table};
+use super::{Labels, Stack};
+use crate::site::FunctionSite;
+
+/// Buckets kept of each kind. Beyond it samples go to a bucket of `[other]`: with 100 bytes each the bound is
+/// 26 MB a kind.
+const MAX_BUCKETS: usize = 1 << 18;
+
+/// What tells one bucket from another.
+#[derive(Clone, Copy)]
+pub(crate) struct Key {
+    pub(crate) stack: Stack,
+    pub(crate) labels: Labels,
+    /// The innermost `#[profiled]` scope.
+    pub(crate) scope: Option<&'static FunctionSite>,
+    /// The kind's own: the size of a block, the id of a lock.
+    pub(crate) what: u64,
+    /// The rate that was in force, where the weight follows from it.
+    pub(crate) rate: u64,
+}
+
+impl Key {
+    fn words(&self) -> [u64; 5] {
+        let scope = self.scope.map_or(0, |site| std::ptr::from_ref(site).addr() as u64);
+        [self.stack.id() as u64, self.labels.id() as u64, scope, self.what, self.rate]
+    }
+}
+
+impl PartialEq for Key {
+    fn eq(&self, other: &Key) -> bool {
+        self.words() == other.words()
+    }
+}
+
+impl Element for Key {
+    fn word(&self) -> u64 {
+        self.words()
+            .into_iter()
+            .fold(0, |hash, word| (hash.rotate_left(7) ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15))
+    }
+}
+
+/// Two counters; what they count is the kind's own. They only grow, by relaxed additions.
+#[derive(Default)]
+pub(crate) struct Counters {
+    pub(crate) first: AtomicU64,
+    pub(crate) second: AtomicU64,
+}
+
+/// All buckets of one kind.
+pub(crate) struct Buckets {
+    table: Table<Key, Counters>,
+}
+
+/// A bucket: live as long as the process.
+pub(crate) type Bucket = Record<Key, Counters>;
+
+impl Bucket {
+    /// What this bucket is for.
+    pub(crate) fn key(&self) -> Key {
+        self.elements()[0]
+    }
+}
+
+impl Buckets {
+    pub(crate) const fn new() -> Buckets {
+        Buckets { table: Table::new(MAX_BUCKETS) }
+    }
+
+    /// The bucket of `key`, or the `[other]` of its kind when there are too many. `None` when memory is out.
+    pub(crate) fn get(&'static self, key: Key) -> Option<&'static Bucket> {
+        self.table.intern(&[key], 0).or_else(|| {
+            // These few are let in beyond the limit: they differ only in what the weights need.
+            let other = Key { stack: Stack::other(), labels: Labels::none(), scope: None, ..key };
+            self.table.intern_beyond(&[other], 0)
+        })
+    }
+
+    pub(crate) fn iter(&'static self) -> impl Iterator<Item = &'static Bucket> {
+        self.table.iter()
+    }
+
+    pub(crate) fn count(&self) -> usize {
+        self.table.count()
+    }
+
+    /// How many samples went to `[other]`.
+    pub(crate) fn folded(&self) -> usize {
+        self.table.refused()
+    }
+}

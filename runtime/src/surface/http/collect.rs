@@ -1,0 +1,204 @@
+//! Doing what was planned. Whatever may take long (collecting, looking up names, encoding) happens on a thread of
+//! the runtime's blocking pool, so that one slow answer does not hold up the others.
+//!
+//! Everything begun is owned by the future of the answer: to drop that is to end it.
+use std::time::Duration;
+
+use ::http::header::{HeaderValue, LOCATION};
+use ::http::{Response, StatusCode};
+use bytes::Bytes;
+use tokio::sync::{Semaphore, SemaphorePermit};
+
+use super::engine::off_thread;
+use super::index;
+use super::plan::{Page, Plan, Request, Window};
+use super::reply::{Body, Content, Refusal, response};
+use crate::encode::Format;
+use crate::error::{Error, Result};
+use crate::snapshot::Snapshot;
+
+/// Collections at a time, in the whole process.
+const MAX_COLLECTIONS: usize = 64;
+static COLLECTIONS: Semaphore = Semaphore::const_new(MAX_COLLECTIONS);
+
+/// The most bytes of protobuf, before compression: what Pyroscope takes.
+const MAX_BYTES: usize = 4 << 20;
+
+/// The answer. `gone` is ready once nobody waits for it any more, with what to say then; it is asked during windows.
+pub(super) async fn answer(
+    plan: Plan,
+    body: Bytes,
+    gone: impl Future<Output = Refusal> + Send,
+) -> Result<Response<Body>, Refusal> {
+    let content = plan.content();
+    if let Page::Redirect(to) = &plan.page {
+        let text = format!("See {to}\n");
+        let mut response = response(StatusCode::TEMPORARY_REDIRECT, &Content::Text, text);
+        if let Ok(to) = HeaderValue::try_from(to) {
+            response.headers_mut().insert(LOCATION, to);
+        }
+        return Ok(response);
+    }
+    if plan.head {
+        return Ok(response(StatusCode::OK, &content, Bytes::new()));
+    }
+    let bytes = match plan.page {
+        Page::Redirect(_) => Vec::new(),
+        Page::Index { host, prefix } => off_thread(move || index::page(&host, &prefix).into_bytes()).await?,
+        Page::Cmdline => cmdline(),
+        Page::Symbol(query) => {
+            let permit = permit()?;
+            off_thread(move || {
+                let _permit = permit;
+                match query {
+                    Some(query) => symbols(query.as_bytes(), name_of),
+                    None => symbols(&body, name_of),
+                }
+            })
+            .await?
+        }
+        Page::Profile(request) => profile(request, permit()?, gone).await?,
+    };
+    Ok(response(StatusCode::OK, &content, bytes))
+}
+
+fn permit() -> Result<SemaphorePermit<'static>, Refusal> {
+    COLLECTIONS.try_acquire().map_err(|_| {
+        let text = format!("{MAX_COLLECTIONS} collections are running already; try again later");
+        Refusal::new(StatusCode::SERVICE_UNAVAILABLE, text)
+    })
+}
+
+async fn profile(
+    request: Request,
+    permit: SemaphorePermit<'static>,
+    gone: impl Future<Output = Refusal>,
+) -> Result<Vec<u8>, Refusal> {
+    let Request { profile, window, format, rows, .. } = request;
+    // The permit goes along: an answer nobody waits for counts until its work is really over.
+    let finish = |collect: Box<dyn FnOnce() -> Result<Snapshot> + Send>| {
+        off_thread(move || {
+            let _permit = permit;
+            encode(collect()?, format, rows)
+        })
+    };
+    let bytes = match window {
+        None => finish(Box::new(|| Ok(profile.snapshot()))).await?,
+        Some((length, Window::Started(hz))) => {
+            let source = profile.source();
+            let start = move || match source {
+                Some(source) => source.start(hz),
+                None => Err(Error::Unsupported("this profile is not sampled")),
+            };
+            let begun = off_thread(start).await?;
+            let recording = begun.map_err(|error| match profile.name() {
+                "cpu" => Refusal::from(error).during("Could not enable CPU profiling"),
+                _ => Refusal::from(error),
+            })?;
+            wait(length, gone).await?;
+            finish(Box::new(|| Ok(recording.finish()))).await?
+        }
+        Some((length, Window::Difference)) => {
+            let before = off_thread(|| profile.snapshot()).await?;
+            wait(length, gone).await?;
+            finish(Box::new(move || profile.snapshot().delta(&before))).await?
+        }
+        Some((length, Window::End)) => {
+            wait(length, gone).await?;
+            finish(Box::new(|| Ok(profile.snapshot()))).await?
+        }
+    };
+    Ok(bytes?)
+}
+
+/// Lets the time pass, as long as somebody waits for what comes after.
+async fn wait(length: Duration, gone: impl Future<Output = Refusal>) -> Result<(), Refusal> {
+    match tokio::time::timeout(length, gone).await {
+        Ok(refusal) => Err(refusal),
+        Err(_) => Ok(()),
+    }
+}
+
+/// Writes `snapshot` with at most `rows` rows (0: all of them, however many bytes that makes).
+fn encode(mut snapshot: Snapshot, format: Format, mut rows: usize) -> Result<Vec<u8>> {
+    let whole = snapshot.clone();
+    snapshot.cap(rows);
+    loop {
+        let mut bytes = Vec::new();
+        snapshot.write(&mut bytes, format)?;
+        let size = if format == Format::Pprof { uncompressed_size(&bytes) } else { 0 };
+        let len = snapshot.samples().len();
+        if rows == 0 || size <= MAX_BYTES || len < 2 {
+            return Ok(bytes);
+        }
+        // A row less than what fits by the average; strictly fewer each time.
+        rows = (len * (MAX_BYTES / 1024) / (size / 1024)).clamp(1, len - 1);
+        snapshot = whole.clone();
+        snapshot.cap(rows);
+    }
+}
+
+/// What gzip notes at its end, modulo 4 GiB; 0 if it is not gzip.
+fn uncompressed_size(gzip: &[u8]) -> usize {
+    match (gzip, gzip.last_chunk()) {
+        ([0x1f, 0x8b, ..], Some(&size)) => u32::from_le_bytes(size) as usize,
+        _ => 0,
+    }
+}
+
+/// The arguments, each but the last ended by NUL.
+fn cmdline() -> Vec<u8> {
+    let arguments: Vec<_> = std::env::args_os().map(|argument| argument.into_encoded_bytes()).collect();
+    arguments.join(&0)
+}
+
+/// Answers in gperftools' form: a first line that says there are symbols, then a line for each address that has a
+/// name. Addresses are joined by `+`, in hex or decimal, and looked up as they are given.
+fn symbols(addresses: &[u8], name_of: impl Fn(u64) -> Option<String>) -> Vec<u8> {
+    let mut text = String::from("num_symbols: 1\n");
+    for word in addresses.split(|&byte| byte == b'+') {
+        let address = std::str::from_utf8(word.trim_ascii()).ok().and_then(|word| {
+            match word.strip_prefix("0x").or_else(|| word.strip_prefix("0X")) {
+                Some(hex) => u64::from_str_radix(hex, 16).ok(),
+                None => word.parse().ok(),
+            }
+        });
+        if let Some(address) = address.filter(|&address| address != 0)
+            && let Some(name) = name_of(address)
+        {
+            text.push_str(&format!("{address:#x} {}\n", name.replace(char::is_control, " ")));
+        }
+    }
+    text.into_bytes()
+}
+
+/// The name of the function that holds `address`.
+fn name_of(_address: u64) -> Option<String> {
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn symbols_are_lines() {
+        let name_of = |address| (address != 0x40).then(|| format!("f{address:x}\n"));
+        let answer = |query: &str| String::from_utf8(symbols(query.as_bytes(), name_of)).unwrap();
+        assert_eq!(answer(""), "num_symbols: 1\n");
+        assert_eq!(
+            answer("0x1f+0+0X2A+16+0x40+junk+-1+0x+%2B+99999999999999999999+0x1f\n"),
+            "num_symbols: 1\n0x1f f1f \n0x2a f2a \n0x10 f10 \n0x1f f1f \n"
+        );
+    }
+
+    #[test]
+    fn the_size_is_at_the_end_of_a_gzip() {
+        use std::io::Write as _;
+        let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        gzip.write_all(&[7; 70_000]).unwrap();
+        assert_eq!(uncompressed_size(&gzip.finish().unwrap()), 70_000);
+        assert_eq!(uncompressed_size(b"text"), 0);
+        assert_eq!(uncompressed_size(b""), 0);
+    }
+}

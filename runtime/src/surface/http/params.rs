@@ -1,0 +1,181 @@
+//! What a query says. A value that does not parse is refused by name; nothing falls back to a default in silence.
+use std::time::Duration;
+
+use ::http::StatusCode;
+
+use super::reply::Refusal;
+use crate::encode::Format;
+
+/// The longest window.
+pub(super) const MAX_SECONDS: u64 = 300;
+/// Rows of a profile unless `rows` asks for more: what Pyroscope takes.
+pub(super) const DEFAULT_ROWS: usize = 16_000;
+
+/// The parameters of a query, decoded.
+#[derive(Debug, Default)]
+pub(super) struct Params {
+    pairs: Vec<(String, String)>,
+}
+
+impl Params {
+    pub(super) fn parse(query: &str) -> Result<Params, Refusal> {
+        let decoded = |text: &str| {
+            decode(text, true).ok_or_else(|| {
+                let text = format!("the query is not percent-encoded UTF-8: {text:?}");
+                Refusal::new(StatusCode::BAD_REQUEST, text)
+            })
+        };
+        let pairs = query
+            .split('&')
+            .filter(|pair| !pair.is_empty())
+            .map(|pair| {
+                let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+                Ok((decoded(name)?, decoded(value)?))
+            })
+            .collect::<Result<_, Refusal>>()?;
+        Ok(Params { pairs })
+    }
+
+    /// The first value: Parca repeats `seconds`.
+    fn get(&self, name: &str) -> Option<&str> {
+        self.pairs.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+    }
+
+    fn number<T: std::str::FromStr>(&self, name: &str, expected: &str) -> Result<Option<T>, Refusal> {
+        self.get(name).map(|value| value.parse().map_err(|_| invalid(name, value, expected))).transpose()
+    }
+
+    /// `seconds`: how long a window lasts.
+    pub(super) fn seconds(&self) -> Result<Option<Duration>, Refusal> {
+        let Some(value) = self.get("seconds") else { return Ok(None) };
+        let expected = format!("must be a positive number of at most {MAX_SECONDS}");
+        let seconds: f64 = value.parse().map_err(|_| invalid("seconds", value, &expected))?;
+        // Also false for NaN.
+        if seconds > 0.0 && seconds <= MAX_SECONDS as f64 {
+            Ok(Some(Duration::from_secs_f64(seconds)))
+        } else {
+            Err(invalid("seconds", value, &expected))
+        }
+    }
+
+    /// `debug`: Go's level of text.
+    pub(super) fn debug(&self) -> Result<Option<u32>, Refusal> {
+        self.number("debug", "must be 0, 1 or 2")
+    }
+
+    /// `format`: by name.
+    pub(super) fn format(&self) -> Result<Option<Format>, Refusal> {
+        let Some(value) = self.get("format") else { return Ok(None) };
+        Ok(Some(match value {
+            "pprof" => Format::Pprof,
+            "text" => Format::Text,
+            "folded" => Format::Folded,
+            "svg" => Format::Svg,
+            _ => return Err(invalid("format", value, "must be pprof, text, folded or svg")),
+        }))
+    }
+
+    /// `rows`: the most rows to send; 0 sends all.
+    pub(super) fn rows(&self) -> Result<usize, Refusal> {
+        Ok(self.number("rows", "must be a number of rows, or 0 for all")?.unwrap_or(DEFAULT_ROWS))
+    }
+
+    /// `hz`: samples a second.
+    pub(super) fn hz(&self) -> Result<u32, Refusal> {
+        match self.number("hz", "must be a number of samples a second")? {
+            Some(0) => Err(invalid("hz", "0", "must be a number of samples a second")),
+            hz => Ok(hz.unwrap_or(100)),
+        }
+    }
+
+    /// `gc`: Go collects garbage first. There is none here, but what asks for it is right to.
+    pub(super) fn gc(&self) -> Result<(), Refusal> {
+        self.number::<i64>("gc", "must be a number").map(|_| ())
+    }
+}
+
+fn invalid(name: &str, value: &str, expected: &str) -> Refusal {
+    Refusal::new(StatusCode::BAD_REQUEST, format!("invalid value for {name:?}: {value:?} - {expected}"))
+}
+
+/// Undoes percent-encoding, strictly: `None` if a `%` is not followed by two digits or the result is not UTF-8.
+/// In a query a `+` is a space.
+pub(super) fn decode(text: &str, plus: bool) -> Option<String> {
+    let mut bytes = text.bytes();
+    let mut decoded = Vec::with_capacity(text.len());
+    let digit = |byte: Option<u8>| char::from(byte?).to_digit(16);
+    while let Some(byte) = bytes.next() {
+        decoded.push(match byte {
+            b'%' => (digit(bytes.next())? * 16 + digit(bytes.next())?) as u8,
+            b'+' if plus => b' ',
+            byte => byte,
+        });
+    }
+    String::from_utf8(decoded).ok()
+}
+
+/// Percent-encodes all but letters, digits, `-._~` and what `keep` says.
+pub(super) fn encode(text: &str, keep: &str) -> String {
+    use std::fmt::Write as _;
+    let mut encoded = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => encoded.push(byte.into()),
+            byte if keep.as_bytes().contains(&byte) => encoded.push(byte.into()),
+            byte => _ = write!(encoded, "%{byte:02X}"),
+        }
+    }
+    encoded
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn params(query: &str) -> Params {
+        Params::parse(query).unwrap()
+    }
+
+    #[test]
+    fn the_first_value_counts() {
+        let p = params("debug=1&seconds=2&seconds=abc&seconds=3");
+        assert_eq!(p.seconds().unwrap(), Some(Duration::from_secs(2)));
+        assert_eq!(p.debug().unwrap(), Some(1));
+        assert_eq!(params("").seconds().unwrap(), None);
+    }
+
+    #[test]
+    fn seconds_may_be_a_fraction_and_nothing_silly() {
+        assert_eq!(params("seconds=0.5").seconds().unwrap(), Some(Duration::from_millis(500)));
+        assert_eq!(params("seconds=300").seconds().unwrap(), Some(Duration::from_secs(300)));
+        for bad in ["0", "-1", "abc", "", "NaN", "inf", "-inf", "1e308", "1e999", "300.1", " 5", "5s", "0x5"]
+        {
+            let refusal = params(&format!("seconds={}", encode(bad, ""))).seconds().unwrap_err();
+            assert_eq!(refusal.status(), 400, "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_bad_value_is_named() {
+        for (query, name) in [("debug=x", "debug"), ("debug=-1", "debug"), ("debug=", "debug")] {
+            let refusal = params(query).debug().unwrap_err();
+            assert!(format!("{refusal:?}").contains(name), "{refusal:?}");
+        }
+        assert!(params("rows=-1").rows().is_err());
+        assert!(params("hz=0").hz().is_err());
+        assert!(params("gc=x").gc().is_err());
+        assert!(params("format=gif").format().is_err());
+    }
+
+    #[test]
+    fn decoding_is_strict_and_encoding_its_inverse() {
+        assert_eq!(decode("a%2Fb+c", false).as_deref(), Some("a/b+c"));
+        assert_eq!(decode("a%2fb+c", true).as_deref(), Some("a/b c"));
+        for bad in ["%", "%2", "%zz", "%+1", "%ff", "%c3%28", "%2ü"] {
+            assert_eq!(decode(bad, false), None, "{bad}");
+        }
+        for name in ["app::orders", "<b>\"x\" & y", "münze/%41", "\0\n"] {
+            assert_eq!(decode(&encode(name, ""), true).as_deref(), Some(name));
+        }
+    }
+}

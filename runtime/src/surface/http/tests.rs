@@ -1,0 +1,242 @@
+//! What a profile and a client can do to a server, with profiles and bounds made for it.
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering::SeqCst};
+use std::time::{Duration, Instant, SystemTime};
+
+use super::server::{LIMITS, Limits, Server, start};
+use super::{Addr, Handler, addr::Resolve as _};
+use crate::error::{Error, Result};
+use crate::profile::{Entry, Profile, Recording, Source};
+use crate::record::ValueType;
+use crate::snapshot::{Key, Meta, Row, Snapshot};
+use crate::store::Stack;
+
+/// A profile that counts up with every snapshot, and whose windows can be counted.
+#[derive(Debug)]
+struct Fake {
+    started: bool,
+    snapshots: AtomicI64,
+    running: AtomicUsize,
+    finished: AtomicUsize,
+}
+
+impl Fake {
+    const fn new(started: bool) -> Fake {
+        Fake {
+            started,
+            snapshots: AtomicI64::new(0),
+            running: AtomicUsize::new(0),
+            finished: AtomicUsize::new(0),
+        }
+    }
+}
+
+impl Source for Fake {
+    fn count(&self) -> usize {
+        1
+    }
+
+    fn snapshot(&self, name: &'static str) -> Snapshot {
+        assert_ne!(name, "test/panics");
+        if name == "test/slow" {
+            std::thread::sleep(Duration::from_millis(1500));
+        }
+        let meta = Meta {
+            profile: name,
+            value_types: vec![ValueType::new("fakes", "count")],
+            time: SystemTime::now(),
+            cumulative: true,
+            ..Meta::default()
+        };
+        let value = 100 + self.snapshots.fetch_add(1, SeqCst);
+        let row =
+            |address, value| Row { key: Key::of(Stack::intern(&[address], 0)), values: [value, 0, 0, 0] };
+        Snapshot::new(meta, vec![row(0x1000, value), row(0x2000, 1), row(0x3000, 1)], Arc::default())
+    }
+
+    fn start(&self, hz: u32) -> Result<Box<dyn Recording>> {
+        if hz > 1000 {
+            return Err(Error::Invalid { what: "hz", value: hz.to_string() });
+        }
+        // Leaked by nobody: every profile is a static.
+        let fake: &'static Fake = if self.running.fetch_add(1, SeqCst) < 1000 { &STARTED } else { &SUM };
+        Ok(Box::new(Window(fake)))
+    }
+
+    fn is_started(&self) -> bool {
+        self.started
+    }
+
+    fn rate(&self) -> Option<String> {
+        Some("1 in <10>".to_owned())
+    }
+}
+
+struct Window(&'static Fake);
+
+impl Recording for Window {
+    fn finish(self: Box<Self>) -> Snapshot {
+        self.0.finished.fetch_add(1, SeqCst);
+        self.0.snapshot("test/started")
+    }
+}
+
+impl Drop for Window {
+    fn drop(&mut self) {
+        self.0.running.fetch_sub(1, SeqCst);
+    }
+}
+
+static STARTED: Fake = Fake::new(true);
+static SUM: Fake = Fake::new(false);
+static PANICS: Fake = Fake::new(false);
+static SLOW: Fake = Fake::new(false);
+static STARTED_PROFILE: Profile = Profile::predefined("test/started", "Windows", &STARTED);
+static SUM_PROFILE: Profile = Profile::predefined("test/sum", "Sums", &SUM);
+static PANICS_PROFILE: Profile = Profile::predefined("test/panics", "None", &PANICS);
+static SLOW_PROFILE: Profile = Profile::predefined("test/slow", "In time", &SLOW);
+inventory::submit! { Entry::Profile(&STARTED_PROFILE) }
+inventory::submit! { Entry::Profile(&SUM_PROFILE) }
+inventory::submit! { Entry::Profile(&PANICS_PROFILE) }
+inventory::submit! { Entry::Profile(&SLOW_PROFILE) }
+
+fn serve(limits: Limits) -> Server {
+    start(Handler::new().rules, "127.0.0.1:0".resolve().unwrap(), limits).unwrap()
+}
+
+fn connect(addr: &Addr) -> TcpStream {
+    let stream = TcpStream::connect(addr.socket_addr().unwrap()).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+    stream
+}
+
+fn get(server: &Server, page: &str) -> String {
+    let mut stream = connect(server.local_addr());
+    let request = format!("GET /debug/pprof/{page} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).unwrap();
+    let mut text = Vec::new();
+    stream.read_to_end(&mut text).unwrap();
+    String::from_utf8_lossy(&text).into_owned()
+}
+
+#[test]
+fn a_sum_is_told_by_its_difference() {
+    let server = serve(LIMITS);
+    let answer = get(&server, "test/sum?seconds=0.1");
+    assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
+    assert!(answer.contains("\"test/sum-delta\""), "{answer}");
+    let answer = get(&server, "test/sum?seconds=0.1&format=text");
+    assert!(answer.contains("test/sum profile: total 1\n"), "{answer}");
+    // Capped, the sum stays.
+    let answer = get(&server, "test/sum?format=text&rows=2");
+    assert_eq!(answer.matches('@').count(), 2, "{answer}");
+    assert!(get(&server, "").contains("1 in &lt;10&gt;"), "the index shows the rate in force");
+}
+
+#[test]
+fn a_window_is_started_and_ends_with_whoever_asked() {
+    let server = serve(LIMITS);
+    let running = || STARTED.running.load(SeqCst);
+    let answer = get(&server, "test/started?seconds=0.1&hz=7");
+    assert!(answer.starts_with("HTTP/1.1 200 OK\r\n") && answer.contains("\"test/started\""), "{answer}");
+    assert_eq!((running(), STARTED.finished.load(SeqCst)), (0, 1));
+    let answer = get(&server, "test/started?seconds=0.1&hz=9999");
+    assert!(
+        answer.starts_with("HTTP/1.1 400 ") && answer.contains("invalid value for hz: \"9999\""),
+        "{answer}"
+    );
+
+    for end in ["hang up", "hang up behind a second request", "stop"] {
+        let mut stream = connect(server.local_addr());
+        let one = "GET /debug/pprof/test/started?seconds=30 HTTP/1.1\r\nHost: localhost\r\n\r\n";
+        stream.write_all(one.repeat(1 + usize::from(end.contains("second"))).as_bytes()).unwrap();
+        let begin = Instant::now();
+        while running() == 0 {
+            assert!(begin.elapsed() < Duration::from_secs(5), "{end}");
+            std::thread::yield_now();
+        }
+        if end == "stop" {
+            break;
+        }
+        drop(stream);
+        let begin = Instant::now();
+        while running() != 0 {
+            assert!(begin.elapsed() < Duration::from_millis(500), "{end}");
+            std::thread::yield_now();
+        }
+    }
+    drop(server);
+    assert_eq!((running(), STARTED.finished.load(SeqCst)), (0, 1), "none was finished for nobody");
+}
+
+#[test]
+fn a_panic_is_an_answer() {
+    let server = serve(LIMITS);
+    for _ in 0..3 {
+        let answer = get(&server, "test/panics");
+        assert!(answer.starts_with("HTTP/1.1 500 ") && answer.contains("it panicked"), "{answer}");
+    }
+    assert!(get(&server, "test/sum").starts_with("HTTP/1.1 200 "));
+}
+
+#[test]
+fn a_slow_answer_holds_up_nobody() {
+    let server = serve(LIMITS);
+    std::thread::scope(|scope| {
+        let slow = scope.spawn(|| get(&server, "test/slow"));
+        std::thread::sleep(Duration::from_millis(100));
+        let begin = Instant::now();
+        assert!(get(&server, "").starts_with("HTTP/1.1 200 "));
+        assert!(begin.elapsed() < Duration::from_millis(700), "{:?}", begin.elapsed());
+        assert!(slow.join().unwrap().starts_with("HTTP/1.1 200 "));
+    });
+}
+
+/// Whoever sends slowly, reads slowly or does nothing keeps a connection for so long and no longer.
+#[test]
+fn the_slow_are_left_behind() {
+    let short = Duration::from_millis(300);
+    let server = serve(Limits { arrival: short, body: short, stall: short, connections: 3, ..LIMITS });
+    let gone = |mut stream: TcpStream| {
+        let begin = Instant::now();
+        let mut text = Vec::new();
+        _ = stream.read_to_end(&mut text);
+        assert!(begin.elapsed() < Duration::from_secs(3), "{:?}", begin.elapsed());
+        String::from_utf8_lossy(&text).into_owned()
+    };
+    let mut header = connect(server.local_addr());
+    let drip = std::thread::spawn({
+        let mut header = header.try_clone().unwrap();
+        move || {
+            let begin = Instant::now();
+            header.write_all(b"GET / HTTP/1.1\r\nX: ").unwrap();
+            while header.write_all(b"x").is_ok() && begin.elapsed() < Duration::from_secs(3) {
+                std::thread::sleep(Duration::from_millis(50));
+            }
+        }
+    });
+    header.flush().unwrap();
+    gone(header);
+    drip.join().unwrap();
+
+    let mut body = connect(server.local_addr());
+    body.write_all(b"POST /debug/pprof/symbol HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\n0x")
+        .unwrap();
+    assert!(gone(body).starts_with("HTTP/1.1 408 "));
+
+    assert_eq!(gone(connect(server.local_addr())), "", "silence");
+
+    // Asks for much and reads nothing: what the kernel holds is all it gets.
+    let mut deaf = connect(server.local_addr());
+    let one = b"GET /debug/pprof/ HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    deaf.set_write_timeout(Some(Duration::from_millis(200))).unwrap();
+    let begin = Instant::now();
+    while deaf.write_all(one).is_ok() && begin.elapsed() < Duration::from_secs(20) {}
+    std::thread::sleep(short * 4);
+    deaf.set_write_timeout(None).unwrap();
+    let closed = (0..1000).any(|_| deaf.write_all(one).is_err());
+    assert!(closed, "it waits for who does not read");
+    assert!(get(&server, "test/sum").starts_with("HTTP/1.1 200 "));
+}

@@ -1,0 +1,43 @@
+#![expect(unsafe_code, reason = "reads the time-stamp counter and the kernel's clocks")]
+//! The kernel's clocks and the processor's counter.
+use std::mem::MaybeUninit;
+
+/// A clock of the kernel's.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Clock {
+    /// Time since boot, never set back.
+    Monotonic,
+    /// CPU time of the whole process, in user and kernel mode.
+    ProcessCpu,
+}
+
+/// What `clock` shows, in nanoseconds; 0 if the kernel does not have it.
+pub(crate) fn nanoseconds(clock: Clock) -> u64 {
+    let id = match clock {
+        Clock::Monotonic => libc::CLOCK_MONOTONIC,
+        Clock::ProcessCpu => libc::CLOCK_PROCESS_CPUTIME_ID,
+    };
+    let mut time = MaybeUninit::<libc::timespec>::uninit();
+    // SAFETY: the kernel fills the structure when it returns 0.
+    unsafe {
+        if libc::clock_gettime(id, time.as_mut_ptr()) != 0 {
+            return 0;
+        }
+        let time = time.assume_init();
+        time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
+    }
+}
+
+/// Whether the counter runs at one rate through every change of frequency and every sleep state
+/// (CPUID 0x8000_0007, EDX bit 8). Hypervisors hide the bit when a move to another machine would break it.
+pub(crate) fn counter_is_invariant() -> bool {
+    use core::arch::x86_64::__cpuid;
+    __cpuid(0x8000_0000).eax >= 0x8000_0007 && __cpuid(0x8000_0007).edx & (1 << 8) != 0
+}
+
+/// The time-stamp counter. Not ordered against other instructions: a few nanoseconds either way.
+#[inline(always)]
+pub(crate) fn counter() -> u64 {
+    // SAFETY: every x86-64 processor has the instruction, and Linux leaves it to user mode.
+    unsafe { core::arch::x86_64::_rdtsc() }
+}

@@ -1,0 +1,261 @@
+#![expect(unsafe_code, reason = "reads the loader's list and the mapped files")]
+//! What the loader has mapped.
+//!
+//! `dl_iterate_phdr` takes the loader's lock. A constructor that allocates runs under that very lock, and our
+//! allocation hook under the constructor, so the hook must never ask the loader: a constructor of our own notes
+//! the modules of the start, which stay for ever, and all later ones are found by ordinary code.
+use std::cell::UnsafeCell;
+use std::ffi::{CStr, c_char, c_int, c_void};
+use std::marker::PhantomData;
+use std::ops::ControlFlow;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::{ptr, slice};
+
+use crate::module::Segment;
+
+/// How often the loader has added and removed modules.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Changes {
+    pub(crate) added: u64,
+    pub(crate) removed: u64,
+}
+
+/// A mapped file, which stays mapped for `'a`.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Loaded<'a> {
+    name: *const c_char,
+    bias: u64,
+    headers: *const libc::Elf64_Phdr,
+    count: usize,
+    mapped: PhantomData<&'a ()>,
+}
+
+impl<'a> Loaded<'a> {
+    /// The path as the loader knows it, empty for the main program.
+    pub(crate) fn name(&self) -> &'a CStr {
+        // SAFETY: the loader's string lives as long as the module.
+        if self.name.is_null() { c"" } else { unsafe { CStr::from_ptr(self.name) } }
+    }
+
+    /// Address in this process minus address in the file's own terms.
+    pub(crate) fn bias(&self) -> u64 {
+        self.bias
+    }
+
+    fn headers(&self) -> &'a [libc::Elf64_Phdr] {
+        if self.headers.is_null() {
+            return &[];
+        }
+        // SAFETY: the loader's own pointer and count, of a module that is mapped.
+        unsafe { slice::from_raw_parts(self.headers, self.count) }
+    }
+
+    fn of_kind(&self, kind: u32) -> impl Iterator<Item = &'a libc::Elf64_Phdr> + use<'a> {
+        self.headers().iter().filter(move |header| header.p_type == kind)
+    }
+
+    /// The executable segments.
+    pub(crate) fn text(&self) -> impl Iterator<Item = Segment> + use<'a> {
+        let bias = self.bias;
+        self.of_kind(libc::PT_LOAD).filter(|header| header.p_flags & libc::PF_X != 0).map(move |header| {
+            let start = bias.wrapping_add(header.p_vaddr);
+            Segment { start, end: start.saturating_add(header.p_memsz), offset: header.p_offset }
+        })
+    }
+
+    /// The mapped bytes from `address` to the end of their read-only segment.
+    pub(crate) fn bytes_from(&self, address: u64) -> Option<&'a [u8]> {
+        let readable = |flags| flags & (libc::PF_R | libc::PF_W) == libc::PF_R;
+        self.of_kind(libc::PT_LOAD).filter(|header| readable(header.p_flags)).find_map(|header| {
+            let start = self.bias.wrapping_add(header.p_vaddr);
+            let end = start.checked_add(header.p_filesz)?;
+            let length = end.checked_sub(address).filter(|_| address >= start)?;
+            let pointer = ptr::with_exposed_provenance::<u8>(address as usize);
+            // SAFETY: within a readable segment that nobody writes to, of a module that is mapped.
+            Some(unsafe { slice::from_raw_parts(pointer, length as usize) })
+        })
+    }
+
+    /// Where `.eh_frame_hdr` lies.
+    pub(crate) fn eh_frame_hdr(&self) -> Option<u64> {
+        self.of_kind(libc::PT_GNU_EH_FRAME).next().map(|header| self.bias.wrapping_add(header.p_vaddr))
+    }
+
+    /// The GNU build id.
+    pub(crate) fn build_id(&self) -> Option<&'a [u8]> {
+        self.of_kind(libc::PT_NOTE).find_map(|header| {
+            let notes = self.bytes_from(self.bias.wrapping_add(header.p_vaddr))?;
+            build_id(notes.get(..header.p_filesz as usize)?, header.p_align as usize)
+        })
+    }
+}
+
+/// Whether this is the text of the kernel's own module.
+pub(crate) fn is_vdso(text: &[Segment]) -> bool {
+    // SAFETY: takes a number, gives a number.
+    let vdso = unsafe { libc::getauxval(libc::AT_SYSINFO_EHDR) };
+    vdso != 0 && text.iter().any(|text| text.start.wrapping_sub(text.offset) == vdso)
+}
+
+/// Finds `NT_GNU_BUILD_ID` among notes: three words (length of the name, length of the content, kind), both padded.
+fn build_id(mut notes: &[u8], align: usize) -> Option<&[u8]> {
+    const NT_GNU_BUILD_ID: u32 = 3;
+    let padded = |length: usize| length.checked_next_multiple_of(if align == 8 { 8 } else { 4 });
+    while let Some((head, rest)) = notes.split_first_chunk::<12>() {
+        let word =
+            |at: usize| head.get(at..at + 4).map_or(0, |w| u32::from_ne_bytes([w[0], w[1], w[2], w[3]]));
+        let (name, content) = (word(0) as usize, word(4) as usize);
+        // The name follows twelve bytes of head: with an alignment of eight it is padded together with them.
+        let skipped = padded(name.checked_add(12)?)?.checked_sub(12)?;
+        let description = rest.get(skipped..)?;
+        if word(8) == NT_GNU_BUILD_ID && rest.get(..name) == Some(b"GNU\0") {
+            return description.get(..content);
+        }
+        notes = description.get(padded(content)?..)?;
+    }
+    None
+}
+
+/// Visits every module under the loader's lock. Ordinary code only.
+pub(crate) fn visit(mut look: impl FnMut(Loaded<'_>, Changes) -> ControlFlow<()>) {
+    unsafe extern "C" fn one<F: FnMut(Loaded<'_>, Changes) -> ControlFlow<()>>(
+        info: *mut libc::dl_phdr_info,
+        _size: usize,
+        look: *mut c_void,
+    ) -> c_int {
+        // SAFETY: the loader's own record, and our closure, for the length of this call.
+        let (info, look) = unsafe { (&*info, &mut *look.cast::<F>()) };
+        let changes = Changes { added: info.dlpi_adds, removed: info.dlpi_subs };
+        c_int::from(look(Loaded::of(info), changes).is_break())
+    }
+    fn callback<F>(_: &F) -> unsafe extern "C" fn(*mut libc::dl_phdr_info, usize, *mut c_void) -> c_int
+    where
+        F: FnMut(Loaded<'_>, Changes) -> ControlFlow<()>,
+    {
+        one::<F>
+    }
+    let callback = callback(&look);
+    // SAFETY: the callback gets back the closure that it was made for.
+    unsafe { libc::dl_iterate_phdr(Some(callback), (&raw mut look).cast()) };
+}
+
+impl Loaded<'_> {
+    fn of(info: &libc::dl_phdr_info) -> Loaded<'_> {
+        Loaded {
+            name: info.dlpi_name,
+            bias: info.dlpi_addr,
+            headers: info.dlpi_phdr,
+            count: usize::from(info.dlpi_phnum),
+            mapped: PhantomData,
+        }
+    }
+}
+
+/// Modules that the start can note. Programs have a few dozen; more are found by the first refresh.
+const NOTED: usize = 512;
+
+struct Start {
+    count: AtomicUsize,
+    /// Written before `count`, by the constructor, and never again.
+    modules: UnsafeCell<[Option<Loaded<'static>>; NOTED]>,
+    changes: UnsafeCell<Changes>,
+}
+
+// SAFETY: written once, before `count` says so.
+unsafe impl Sync for Start {}
+
+static START: Start = Start {
+    count: AtomicUsize::new(0),
+    modules: UnsafeCell::new([None; NOTED]),
+    changes: UnsafeCell::new(Changes { added: 0, removed: 0 }),
+};
+
+/// The modules that were there at the start and will be there at the end. Takes no lock.
+pub(crate) fn at_start() -> (impl Iterator<Item = Loaded<'static>>, Changes) {
+    let count = START.count.load(Ordering::Acquire);
+    let first = START.modules.get().cast::<Option<Loaded<'static>>>();
+    // SAFETY: what `count` covers is not written again.
+    let modules = unsafe { slice::from_raw_parts(first, count) };
+    // SAFETY: written before `count`.
+    let changes = if count == 0 { Changes::default() } else { unsafe { *START.changes.get() } };
+    (modules.iter().copied().flatten(), changes)
+}
+
+/// Notes the modules of the start. It must not allocate: the allocation hook may want them.
+///
+/// In a library that was opened by a running program, only the program, the vdso and that library itself are known
+/// to stay; what else is there is left to the first refresh.
+extern "C" fn note() {
+    super::stack::record_main_end();
+    if START.count.load(Ordering::Relaxed) != 0 {
+        return;
+    }
+    let here = (note as extern "C" fn()) as usize as u64;
+    let is_own = |module: &Loaded<'_>| module.text().any(|text| (text.start..text.end).contains(&here));
+    let (mut count, mut position, mut at_startup, mut complete) = (0, 0, false, true);
+    let mut seen = Changes::default();
+    visit(|module, changes| {
+        seen = changes;
+        at_startup |= position == 0 && is_own(&module);
+        let stays =
+            at_startup || position == 0 || is_own(&module) || module.text().any(|text| is_vdso(&[text]));
+        if stays && count < NOTED {
+            let module = Loaded { mapped: PhantomData, ..module };
+            // SAFETY: constructors run one at a time, and `count` still says that nothing is here.
+            unsafe { START.modules.get().cast::<Option<Loaded<'static>>>().add(count).write(Some(module)) };
+            count += 1;
+        } else {
+            complete = false;
+        }
+        position += 1;
+        ControlFlow::Continue(())
+    });
+    // SAFETY: as above.
+    unsafe { START.changes.get().write(if complete { seen } else { Changes::default() }) };
+    START.count.store(count, Ordering::Release);
+}
+
+#[used]
+#[unsafe(link_section = ".init_array.00099")]
+static NOTE: extern "C" fn() = note;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_start_is_noted_before_main() {
+        let (modules, changes) = at_start();
+        let modules: Vec<_> = modules.collect();
+        assert!(modules.len() >= 3, "the program, the vdso and libc");
+        assert!(modules[0].name().is_empty() && modules[0].text().count() > 0);
+        assert_eq!(modules.iter().filter(|module| is_vdso(&module.text().collect::<Vec<_>>())).count(), 1);
+        assert!(modules.iter().all(|module| module.eh_frame_hdr().is_some()));
+        let mut now = None;
+        visit(|_, changes| {
+            now = Some(changes);
+            ControlFlow::Break(())
+        });
+        assert_eq!(now, Some(changes));
+    }
+
+    #[test]
+    fn build_ids_are_found_among_notes() {
+        let note = |name: &[u8], content: &[u8], kind: u32| {
+            let mut bytes = Vec::new();
+            for word in [name.len() as u32, content.len() as u32, kind] {
+                bytes.extend(word.to_ne_bytes());
+            }
+            for part in [name, content] {
+                bytes.extend(part);
+                bytes.resize(bytes.len().next_multiple_of(4), 0);
+            }
+            bytes
+        };
+        let notes = [note(b"Linux\0", b"xyz", 3), note(b"GNU\0", b"12345", 3)].concat();
+        assert_eq!(build_id(&notes, 4), Some(&b"12345"[..]));
+        assert_eq!(build_id(&notes[..notes.len() - 4], 4), None, "cut off");
+        assert_eq!(build_id(&note(b"GNU\0", b"1", 1), 4), None);
+        assert_eq!(build_id(&[0xff; 40], 4), None);
+    }
+}

@@ -1,0 +1,152 @@
+//! Clients that mean harm, or have bad luck. After each of them the server still answers.
+#![allow(missing_docs)]
+use std::io::{Read as _, Write as _};
+use std::net::{Shutdown, SocketAddr};
+use std::time::{Duration, Instant};
+
+use profiled::http::serve;
+use profiled_test_http::{ask, connect, get, raw, read};
+
+profiled::profile! { static CONNS = "conns"; }
+
+/// A server for one test; it is alive at the end.
+fn against(attack: impl FnOnce(SocketAddr)) {
+    let server = serve("127.0.0.1:0").unwrap();
+    let addr = server.local_addr().socket_addr().unwrap();
+    attack(addr);
+    let begin = Instant::now();
+    assert_eq!(get(addr, "conns").status, 200, "it does not answer any more");
+    assert!(begin.elapsed() < Duration::from_secs(2), "{:?}", begin.elapsed());
+}
+
+#[test]
+fn huge_headers() {
+    against(|addr| {
+        for request in [
+            format!("GET /debug/pprof/ HTTP/1.1\r\nHost: localhost\r\nX: {}\r\n\r\n", "x".repeat(20_000)),
+            format!("GET /debug/pprof/ HTTP/1.1\r\nHost: localhost\r\n{}\r\n", "X: y\r\n".repeat(10_000)),
+            format!("GET /debug/pprof/{} HTTP/1.1\r\nHost: localhost\r\n\r\n", "x".repeat(100_000)),
+        ] {
+            let status = raw(addr, request.as_bytes()).status;
+            // 0: refused while it was still sending, and the answer lost to the reset.
+            assert!(matches!(status, 0 | 414 | 431), "{status}");
+        }
+    });
+}
+
+#[test]
+fn ten_thousand_parameters() {
+    against(|addr| {
+        let answer = get(addr, &format!("conns?{}debug=1", "a&".repeat(7_000)));
+        assert_eq!(answer.status, 200);
+        let status = get(addr, &format!("conns?{}", "a=1&".repeat(10_000))).status;
+        assert!(matches!(status, 0 | 414 | 431), "{status}");
+    });
+}
+
+#[test]
+fn nonsense_on_the_wire() {
+    against(|addr| {
+        for request in [
+            &b"\r\n\r\n\r\n"[..],
+            b"\0\xff\xfe\r\n\r\n",
+            b"GET\r\n\r\n",
+            b"GET / HTTP/9.9\r\n\r\n",
+            b"GET /debug/pprof/\xff\xfe HTTP/1.1\r\nHost: localhost\r\n\r\n",
+            b"GET /debug/pprof/ HTTP/1.1\r\nHost: \xff\r\n\r\n",
+            b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+            b"CONNECT localhost:1 HTTP/1.1\r\nHost: localhost:1\r\n\r\n",
+            b"POST /debug/pprof/symbol HTTP/1.1\r\nHost: localhost\r\nContent-Length: -1\r\n\r\n",
+            b"POST /debug/pprof/symbol HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+        ] {
+            let mut stream = connect(addr);
+            stream.write_all(request).unwrap();
+            stream.shutdown(Shutdown::Write).unwrap();
+            let mut answer = Vec::new();
+            _ = stream.read_to_end(&mut answer);
+            let answer = String::from_utf8_lossy(&answer);
+            assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 4"), "{request:?}: {answer}");
+        }
+    });
+}
+
+#[test]
+fn a_body_without_end() {
+    against(|addr| {
+        let mut stream = connect(addr);
+        stream
+            .write_all(
+                b"POST /debug/pprof/symbol HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n",
+            )
+            .unwrap();
+        let chunk = format!("1000\r\n{}\r\n", "0+".repeat(0x800));
+        let sent = (0..1000).take_while(|_| stream.write_all(chunk.as_bytes()).is_ok()).count();
+        assert!(sent < 1000, "it reads all that it is sent");
+    });
+}
+
+#[test]
+fn requests_one_upon_another() {
+    against(|addr| {
+        let mut stream = connect(addr);
+        let one = "GET /debug/pprof/conns?debug=1 HTTP/1.1\r\nHost: localhost\r\n\r\n";
+        stream.write_all(one.repeat(100).as_bytes()).unwrap();
+        for i in 0..100 {
+            let answer = read(&mut stream).unwrap();
+            assert_eq!(answer.status, 200, "{i}");
+            assert!(answer.text().starts_with("conns profile: total 0"), "{i}");
+        }
+    });
+}
+
+#[test]
+fn a_script_in_a_name() {
+    against(|addr| {
+        for path in ["<script>alert(1)</script>", "%3Cscript%3Ealert(1)%3C/script%3E", "conns?debug=<script>"]
+        {
+            let answer = ask(addr, "GET", &format!("/debug/pprof/{path}"), &[], "");
+            assert!(matches!(answer.status, 400 | 404), "{path}");
+            assert_ne!(answer.header("content-type"), "text/html; charset=utf-8");
+        }
+    });
+}
+
+/// A client that asks for the impossible is told at once.
+#[test]
+fn a_very_long_window() {
+    against(|addr| {
+        let begin = Instant::now();
+        for seconds in ["1e308", "1e18446744073709551616", "18446744073709551616", "301"] {
+            assert_eq!(get(addr, &format!("conns?seconds={seconds}")).status, 400);
+            assert_eq!(get(addr, &format!("profile?seconds={seconds}")).status, 400);
+        }
+        assert!(begin.elapsed() < Duration::from_secs(2));
+    });
+}
+
+/// A client that closes only its own side still gets a short answer.
+#[test]
+fn half_closed() {
+    against(|addr| {
+        for _ in 0..20 {
+            let mut stream = connect(addr);
+            stream.write_all(b"GET /debug/pprof/ HTTP/1.0\r\n\r\n").unwrap();
+            stream.shutdown(Shutdown::Write).unwrap();
+            assert_eq!(read(&mut stream).unwrap().status, 200);
+        }
+    });
+}
+
+/// More connections than there are places: whoever comes too late is told so, and later finds one.
+#[test]
+fn more_connections_than_places() {
+    against(|addr| {
+        let idle: Vec<_> = (0..256).map(|_| connect(addr)).collect();
+        let mut late = connect(addr);
+        let mut text = String::new();
+        _ = late.read_to_string(&mut text);
+        assert!(text.starts_with("HTTP/1.1 503 ") && text.contains("too many connections"), "{text:?}");
+        drop(idle);
+        std::thread::sleep(Duration::from_millis(300));
+    });
+}
