@@ -42,7 +42,7 @@ extern "C" fn on_trap(_signal: c_int, _info: *mut libc::siginfo_t, context: *mut
             return;
         }
         REFERENCE.take();
-        let theirs = REFERENCE.interrupted.map_or(&[][..], |first| &REFERENCE.addresses()[first..]);
+        let theirs = REFERENCE.addresses().get(REFERENCE.interrupted..).unwrap_or_default();
         let found = &OURS[..len];
         if profiled_test_stack::same(found, truncated, theirs) {
             SAME.fetch_add(1, Relaxed);
@@ -127,8 +127,7 @@ fn child() {
     let mut score = Score { same, different, ..Score::default() };
     // Which code the misses are in, and how often.
     let mut kinds: HashMap<([u64; 3], bool), (usize, usize, usize, usize)> = HashMap::new();
-    #[expect(static_mut_refs, reason = "nobody traps any more")]
-    // SAFETY: as said.
+    // SAFETY: nobody traps any more.
     for &(ours, theirs, at, words, truncated) in unsafe { &MISSES[..different.min(KEPT)] } {
         kinds.entry((words, truncated)).or_insert((0, ours, theirs, at)).0 += 1;
     }
