@@ -182,15 +182,17 @@ fn sampled(rate: u64, times: u64, frees: bool) -> Duration {
 
 const DEFAULT_RATE: u64 = 512 * 1024;
 
+/// One workload with both allocators, in several copies.
 macro_rules! row {
     ($table:ident, $what:literal, $target:literal, $work:ident, $sizes:expr, $($copy:literal)*) => {
-        let sizes = $sizes;
         let slices = [$((
-            |n| timed(|| $work::<_, $copy>(&System, sizes, n)),
-            |n| timed(|| $work::<_, $copy>(&PROFILED, sizes, n)),
-        )),*];
-        // Each closure has a type of its own.
-        let pairs = slices.each_ref().map(|(without, with)| Pair { with, without });
+            $work::<System, $copy> as fn(&System, &Sizes, u64),
+            $work::<Profiled, $copy> as fn(&Profiled, &Sizes, u64),
+        )),*]
+        .map(|(plain, profiled)| {
+            (move |n| timed(|| plain(&System, $sizes, n)), move |n| timed(|| profiled(&PROFILED, $sizes, n)))
+        });
+        let pairs: Vec<_> = slices.iter().map(|(without, with)| Pair { with, without }).collect();
         $table.row($what, Target::Ratio($target), &pairs);
     };
 }
@@ -198,9 +200,9 @@ macro_rules! row {
 fn main() {
     let mut table = Table::new("allocator, 1 sample in 512 KiB");
     let (small, all) = (&Sizes::between(16, 1024), &Sizes::between(16, 4096));
-    row!(table, "16 B, allocated and freed", 1.03, pair, small, 1);
-    row!(table, "16 B to 4 KiB, allocated and freed", 1.10, mix, all, 1);
-    row!(table, "16 B to 1 KiB among 4 096 live ones", 1.04, churn, small, 1);
+    row!(table, "16 B, allocated and freed", 1.03, pair, small, 1 2 3 4);
+    row!(table, "16 B to 4 KiB, allocated and freed", 1.10, mix, all, 1 2 3 4);
+    row!(table, "16 B to 1 KiB among 4 096 live ones", 1.04, churn, small, 1 2 3 4);
 
     let with = |n| chosen(true, || map(n));
     let without = |n| chosen(false, || map(n));
