@@ -49,6 +49,7 @@ pub mod __private {
     pub use crate::hook::lock::{Lock, Maker};
     pub use crate::label::Set;
     pub use crate::profile::Entry;
+    pub use crate::signal::timer_tag;
     pub use crate::site::{FunctionSite, LockSite, Name, Place};
     pub use crate::stack::observe as stack;
     pub use core::any::type_name;

@@ -299,6 +299,12 @@ impl fmt::Debug for Open {
     }
 }
 
+/// The value that our timers' signals carry: benches raise such signals by hand.
+#[doc(hidden)]
+pub fn timer_tag() -> *const std::ffi::c_void {
+    handler::tag()
+}
+
 /// The timer, the thread and the sessions are the parent's.
 pub(crate) fn after_fork_in_child() {
     handler::ENABLED.store(false, Relaxed);
