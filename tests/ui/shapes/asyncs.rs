@@ -9,7 +9,9 @@ use std::pin::Pin;
 async fn empty() {}
 
 #[profiled]
-async fn one_line(a: u32) -> u32 { a + 1 }
+async fn one_line(a: u32) -> u32 {
+    a + 1
+}
 
 #[profiled]
 async fn early(a: u32) -> u32 {

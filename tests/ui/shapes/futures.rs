@@ -53,9 +53,7 @@ fn boxed_by_path(a: u32) -> Boxed<'static, u32> {
 #[profiled]
 fn boxed_with_comma(a: u32) -> Boxed<'static, u32> {
     // The comma is the point.
-    Box::pin(
-        async move { a },
-    )
+    Box::pin(async move { a })
 }
 
 #[profiled]

@@ -6,7 +6,9 @@ use std::panic::catch_unwind;
 fn empty() {}
 
 #[profiled]
-fn one_line(a: u32) -> u32 { a + 1 }
+fn one_line(a: u32) -> u32 {
+    a + 1
+}
 
 #[profiled]
 fn early(a: u32) -> u32 {
@@ -121,7 +123,9 @@ fn unit_result() -> Result<(), String> {
 #[profiled]
 fn statement_tail(list: &mut Vec<u32>) {
     list.push(1);
-    if list.len() > 1 { list.clear() }
+    if list.len() > 1 {
+        list.clear()
+    }
 }
 
 #[profiled]
