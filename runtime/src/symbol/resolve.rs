@@ -43,13 +43,7 @@ fn lock() -> MutexGuard<'static, Option<Symbolizer>> {
 /// Closes the files if they have not been used for a while. Whoever comes by calls it; there is no thread for it.
 pub(crate) fn drop_idle() {
     if let Some(symbolizer) = &mut *lock() {
-        if symbolizer.used.elapsed() >= IDLE {
-            symbolizer.open = Vec::new();
-        }
-        // No room for a while: begin again rather than stay at names for ever.
-        if symbolizer.full.is_some_and(|full| full.elapsed() >= IDLE) {
-            symbolizer.forget();
-        }
+        symbolizer.rest();
     }
 }
 
@@ -70,6 +64,17 @@ impl Symbolizer {
             open: Vec::new(),
             used: Instant::now(),
             full: None,
+        }
+    }
+
+    /// Lets go of what nobody uses.
+    fn rest(&mut self) {
+        if self.used.elapsed() >= IDLE {
+            self.open = Vec::new();
+        }
+        // No room for a while: begin again rather than stay at names for ever.
+        if self.full.is_some_and(|full| full.elapsed() >= IDLE) {
+            self.forget();
         }
     }
 
@@ -147,5 +152,39 @@ fn frame(line: Line, address: u64, bias: u64, mut share: impl FnMut(&str) -> Arc
         start_line: line.start_line,
         address,
         entry: if line.entry == 0 { 0 } else { line.entry.wrapping_add(bias) },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::symbol::tests::{module_map, take};
+
+    #[test]
+    fn memory_is_bounded_and_files_are_closed() {
+        let (map, stack) = (module_map(), take());
+        let find = |symbolizer: &mut Symbolizer, address| {
+            symbolizer.resolve(address, &map.modules[0], true, Level::Lines)
+        };
+        let mut symbolizer = Symbolizer::new();
+        let lines = find(&mut symbolizer, stack[0]);
+        assert!(lines[0].line > 0);
+        assert!(symbolizer.bytes > 0 && symbolizer.bytes < 10_000, "{}", symbolizer.bytes);
+        assert_eq!(symbolizer.open.len(), 1);
+
+        symbolizer.bytes = MAX_BYTES;
+        let names = find(&mut symbolizer, stack[0] - 1);
+        assert_eq!(names[0].line, 0, "names only, beyond the bound");
+        assert_eq!(names[0].name, lines.last().unwrap().name);
+        assert_eq!(find(&mut symbolizer, stack[0]), lines, "what is known stays");
+        assert_eq!((symbolizer.known.len(), symbolizer.open.len()), (1, 1));
+
+        symbolizer.rest();
+        assert_eq!(symbolizer.open.len(), 1, "not idle yet");
+        let Some(past) = Instant::now().checked_sub(IDLE) else { return };
+        (symbolizer.used, symbolizer.full) = (past, Some(past));
+        symbolizer.rest();
+        assert!(symbolizer.open.is_empty() && symbolizer.known.is_empty());
+        assert!(find(&mut symbolizer, stack[0] - 1)[0].line > 0, "and begins again");
     }
 }
