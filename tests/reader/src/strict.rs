@@ -1,4 +1,5 @@
 //! The rules of every reader we know, and what we promise on top; the same as in `tests/tools/validate.py`.
+use std::collections::BTreeMap;
 use std::collections::HashSet;
 
 use crate::wire::{Value, fields, numbers, unzip};
@@ -287,6 +288,7 @@ impl<'a> Check<'a> {
             self.index("a mapping", mapping[5]);
             self.index("a mapping", mapping[6]);
         }
+        let mut known: BTreeMap<u64, [bool; 4]> = BTreeMap::new();
         for location in std::mem::take(&mut self.locations) {
             let id = location.id;
             match location.mapping {
@@ -303,8 +305,20 @@ impl<'a> Check<'a> {
                             format_args!("{address:#x} of location {id} is outside {home}"),
                         );
                     }
-                    if used.contains(&id) && mapping[7..=10] != [1; 4] {
-                        self.wrong("flags", format_args!("mapping {home} is used and lacks a has_* flag"));
+                    if used.contains(&id) {
+                        let truth = known.entry(home).or_insert([true, false, false, false]);
+                        let functions: Vec<[u64; 16]> = (location.lines.iter())
+                            .filter_map(|&(function, _)| {
+                                self.functions.get(function.wrapping_sub(1) as usize).copied()
+                            })
+                            .collect();
+                        // A name in brackets stands for an address that has none.
+                        let nameless =
+                            |row: &[u64; 16]| self.text(row[2]).is_none_or(|name| name.starts_with(b"["));
+                        truth[0] &= !functions.is_empty() && !functions.iter().any(nameless);
+                        truth[1] |= functions.iter().any(|row| row[4] != 0);
+                        truth[2] |= location.lines.iter().any(|&(_, line)| line > 0);
+                        truth[3] = truth[1];
                     }
                 }
             }
@@ -315,6 +329,14 @@ impl<'a> Check<'a> {
                 if line.cast_signed() < 0 {
                     self.wrong("line", format_args!("location {id}"));
                 }
+            }
+        }
+        for (home, truth) in known {
+            let flags = &self.mappings[home as usize - 1][7..=10];
+            if flags != truth.map(u64::from) {
+                let sentence =
+                    format!("mapping {home} says {flags:?} of what is known, its locations say {truth:?}");
+                self.wrong("flags", sentence);
             }
         }
         for function in self.functions.clone() {
