@@ -263,11 +263,7 @@ impl Sampler {
 
 /// The thread that empties the ring.
 fn attend() {
-    crate::local::with(|local| {
-        // Nothing that this thread does is the program's.
-        local.inside.set(true);
-        local.countdown.set(i64::MAX);
-    });
+    crate::local::serve();
     let mut looks = 0_u32;
     loop {
         std::thread::sleep(LOOK);

@@ -17,7 +17,7 @@ use crate::site;
 use crate::snapshot::{Places, SampleRef, Snapshot};
 use crate::store::Stack;
 
-pub(crate) use resolve::drop_idle;
+pub(crate) use resolve::{after_fork_in_child, drop_idle};
 
 /// How much is looked up.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]

@@ -5,7 +5,9 @@ use std::time::{Duration, Instant};
 
 use super::image::{Image, Line};
 use super::{Frame, Level};
+use crate::local;
 use crate::module::Module;
+use crate::store::arena::Placed;
 
 /// Files are closed when nobody asked for so long.
 const IDLE: Duration = Duration::from_secs(10);
@@ -34,15 +36,25 @@ struct Open {
     image: Option<Image>,
 }
 
-static SYMBOLIZER: Mutex<Option<Symbolizer>> = Mutex::new(None);
+/// Held for as long as reading debug info takes, so it is none of `fork`'s locks: a forked child gets a new one.
+static SYMBOLIZER: Placed<Mutex<Option<Symbolizer>>> = Placed::new();
 
-fn lock() -> MutexGuard<'static, Option<Symbolizer>> {
-    SYMBOLIZER.lock().unwrap_or_else(PoisonError::into_inner)
+/// `None` when not even a lock's worth of memory is left.
+fn lock() -> Option<MutexGuard<'static, Option<Symbolizer>>> {
+    let symbolizer = SYMBOLIZER.get_or_place(|| Mutex::new(None))?;
+    Some(symbolizer.lock().unwrap_or_else(PoisonError::into_inner))
+}
+
+/// Another thread of the parent's may have been at it. What that one had opened stays open, unused.
+pub(crate) fn after_fork_in_child() {
+    SYMBOLIZER.forget();
 }
 
 /// Closes the files if they have not been used for a while. Whoever comes by calls it; there is no thread for it.
 pub(crate) fn drop_idle() {
-    if let Some(symbolizer) = &mut *lock() {
+    if let Some(mut symbolizer) = lock()
+        && let Some(symbolizer) = &mut *symbolizer
+    {
         symbolizer.rest();
     }
 }
@@ -52,7 +64,15 @@ pub(super) fn resolve(address: u64, module: &Arc<Module>, main: bool, level: Lev
     if level == Level::Raw {
         return [].into();
     }
-    lock().get_or_insert_with(Symbolizer::new).resolve(address, module, main, level)
+    // What is opened for this is ours, not the program's: its heap profile does not show it.
+    local::with(|local| {
+        local.aside(|| match lock() {
+            Some(mut symbolizer) => {
+                symbolizer.get_or_insert_with(Symbolizer::new).resolve(address, module, main, level)
+            }
+            None => [].into(),
+        })
+    })
 }
 
 impl Symbolizer {
