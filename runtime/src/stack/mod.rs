@@ -5,6 +5,7 @@
 //!     ordinary code, when the loader's list changed    |   anyone, at any moment
 //! ```
 mod build;
+mod known;
 pub mod observe;
 mod publish;
 mod row;
