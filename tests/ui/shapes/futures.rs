@@ -64,7 +64,7 @@ fn boxed_coerced(flag: bool) -> Pin<Box<dyn Future<Output = Option<Box<dyn Displ
         if flag {
             return None;
         }
-        Some(Box::new(1))
+        Some(Box::new(1) as _)
     })
 }
 
@@ -74,7 +74,7 @@ fn coerced(flag: bool) -> impl Future<Output = Result<Box<dyn Display>, String>>
         if flag {
             return Err("a".to_owned());
         }
-        Ok(Box::new(1))
+        Ok(Box::new(1) as _)
     }
 }
 

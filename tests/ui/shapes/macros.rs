@@ -104,6 +104,7 @@ macro_rules! through_crate {
         fn by_crate() -> u32 { 8 }
     };
 }
+#[allow(unused_imports)]
 pub(crate) use profiled as again;
 through_crate!();
 
