@@ -273,7 +273,8 @@ fn pattern(tokens: &[TokenTree], names: &mut Vec<Ident>) {
                     || punct(at + 1, '!')
                     || (at > 0 && punct(at - 1, ':') && at > 1 && punct(at - 2, ':'))
                     || matches!(tokens.get(at + 1), Some(TokenTree::Group(g)) if g.delimiter() != Delimiter::None);
-                let named = text.starts_with(|c: char| c.is_lowercase() || c == '_') || text.starts_with("r#");
+                let named =
+                    text.starts_with(|c: char| c.is_lowercase() || c == '_') || text.starts_with("r#");
                 if !keyword && !lifetime && !part && named {
                     names.push(ident.clone());
                 }

@@ -42,6 +42,7 @@ pub mod sync {
 /// What our macros expand to. Not part of the API.
 #[doc(hidden)]
 pub mod __private {
+    pub use crate::__profiled_when_off as when_off;
     pub use crate::hook::function::{Scope, enter};
     pub use crate::hook::future::Polled;
     pub use crate::hook::lock::{Lock, Maker};
@@ -49,7 +50,6 @@ pub mod __private {
     pub use crate::profile::Entry;
     pub use crate::site::{FunctionSite, LockSite, Name, Place};
     pub use crate::stack::observe as stack;
-    pub use crate::__profiled_when_off as when_off;
     pub use core::any::type_name;
     pub use inventory::submit;
 }

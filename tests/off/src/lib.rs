@@ -9,8 +9,8 @@ use std::time::{Duration, SystemTime};
 
 use profiled::sync::{LockResult, Mutex, MutexGuard, TryLockResult};
 use profiled::{
-    Allocator, Error, Format, Key, Kind, LabelValue, Profile, SampleRef, Snapshot, Tracked, ValueType, block, cpu,
-    heap, http, labels, mutex, profile, profile_mutex, profiled,
+    Allocator, Error, Format, Key, Kind, LabelValue, Profile, SampleRef, Snapshot, Tracked, ValueType, block,
+    cpu, heap, http, labels, mutex, profile, profile_mutex, profiled,
 };
 
 #[global_allocator]
@@ -170,4 +170,3 @@ pub fn servers() -> profiled::Result<Vec<String>> {
     let _: &http::Addr = servers[0].local_addr();
     Ok(addresses)
 }
-

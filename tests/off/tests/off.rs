@@ -129,7 +129,17 @@ profiled::__private::when_off! {
 fn the_tree_is_two_crates() {
     let tree = |features: &str| {
         let output = Command::new(env!("CARGO"))
-            .args(["tree", "--offline", "-p", "profiled", "-e", "normal,build", "--prefix", "none", "--no-default-features"])
+            .args([
+                "tree",
+                "--offline",
+                "-p",
+                "profiled",
+                "-e",
+                "normal,build",
+                "--prefix",
+                "none",
+                "--no-default-features",
+            ])
             .args(["--features", features, "-f", "{p}"])
             .current_dir(env!("CARGO_MANIFEST_DIR"))
             .output()

@@ -50,6 +50,7 @@ fn boxed_by_path(a: u32) -> Boxed<'static, u32> {
     })
 }
 
+#[rustfmt::skip]
 #[profiled]
 fn boxed_with_comma(a: u32) -> Boxed<'static, u32> {
     // The comma is the point.

@@ -41,7 +41,12 @@ fn conditional(#[cfg(all())] a: u32, #[cfg(any())] b: Nothing) -> u32 {
 }
 
 #[profiled]
-async fn async_patterns((a, mut b): (u32, u32), Point { x, y: ref z }: Point, [c, _]: [u32; 2], _: u8) -> u32 {
+async fn async_patterns(
+    (a, mut b): (u32, u32),
+    Point { x, y: ref z }: Point,
+    [c, _]: [u32; 2],
+    _: u8,
+) -> u32 {
     b += 1;
     super::pause().await;
     a + b + x + *z + c
