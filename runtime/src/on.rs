@@ -44,6 +44,7 @@ pub mod sync {
 #[doc(hidden)]
 pub mod __private {
     pub use crate::encode::bench;
+    pub use crate::__profiled_when_off as when_off;
     pub use crate::hook::function::{Scope, enter};
     pub use crate::hook::future::Polled;
     pub use crate::hook::lock::{Lock, Maker};
@@ -54,7 +55,11 @@ pub mod __private {
     pub use crate::stack::observe as stack;
     pub use core::any::type_name;
     pub use inventory::submit;
+}
 
-    /// Which half of the crate this is.
-    pub const ENABLED: bool = true;
+/// Code for tests of the other half.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __profiled_when_off {
+    ($($code:tt)*) => {};
 }

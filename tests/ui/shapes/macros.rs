@@ -116,6 +116,7 @@ macro_rules! through_crate {
         }
     };
 }
+#[allow(unused_imports)]
 pub(crate) use profiled as again;
 through_crate!();
 

@@ -5,6 +5,7 @@ use std::panic::catch_unwind;
 #[profiled]
 fn empty() {}
 
+#[rustfmt::skip]
 #[profiled]
 fn one_line(a: u32) -> u32 {
     a + 1
