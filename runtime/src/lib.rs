@@ -5,81 +5,123 @@ compile_error!(
     "`profiled` runs on x86-64 Linux with glibc so far; elsewhere build it without the feature `enabled`"
 );
 
+#[cfg(feature = "enabled")]
 mod clock;
+#[cfg(feature = "enabled")]
 mod encode;
 mod error;
+#[cfg(feature = "enabled")]
 mod fork;
+#[cfg(feature = "enabled")]
 mod hook;
+#[cfg(feature = "enabled")]
 mod label;
+#[cfg(feature = "enabled")]
 mod local;
+#[cfg(feature = "enabled")]
 mod module;
+#[cfg(not(feature = "enabled"))]
+mod off;
+#[cfg(feature = "enabled")]
+mod on;
+#[cfg(feature = "enabled")]
 mod profile;
+#[cfg(feature = "enabled")]
 mod rate;
 mod record;
+#[cfg(feature = "enabled")]
 mod signal;
+#[cfg(feature = "enabled")]
 mod site;
+#[cfg(feature = "enabled")]
 mod snapshot;
+#[cfg(feature = "enabled")]
 mod stack;
+#[cfg(feature = "enabled")]
 mod store;
+#[cfg(feature = "enabled")]
 mod surface;
+#[cfg(feature = "enabled")]
 mod symbol;
+#[cfg(feature = "enabled")]
 mod sys;
 
-pub use encode::Format;
 pub use error::{Error, Result};
-pub use hook::alloc::Allocator;
-pub use hook::custom::{Key, Tracked};
-pub use profile::{Kind, Profile, lookup, profiles};
+#[cfg(not(feature = "enabled"))]
+pub use off::*;
+#[cfg(feature = "enabled")]
+pub use on::*;
+pub use record::{Format, LabelValue, ValueType};
+
+/// Profiles a function, a method or all methods of an `impl` block, asynchronous ones too.
+///
+/// Each becomes a profile of its own, which [`lookup`] finds by the function's path before it ever ran: how often it
+/// was called, how long it took, and from which other profiled functions. Together they are the profile `functions`.
+///
+/// ```
+/// use profiled::profiled;
+///
+/// #[profiled] // `crate_name::module::checkout`
+/// fn checkout(cart: &Cart) -> u32 {
+///     cart.total()
+/// }
+///
+/// #[profiled(name = "shipping/quote")]
+/// async fn quote(weight: u32) -> u32 {
+///     weight * 2
+/// }
+///
+/// struct Cart(Vec<u32>);
+///
+/// #[profiled] // all of them: `crate_name::module::Cart::total`
+/// impl Cart {
+///     fn total(&self) -> u32 {
+///         self.0.iter().sum()
+///     }
+///
+///     #[profiled(skip)] // but not this one
+///     fn is_empty(&self) -> bool {
+///         self.0.is_empty()
+///     }
+///
+///     const fn new() -> Cart { // nor this one, which may run while compiling
+///         Cart(Vec::new())
+///     }
+/// }
+/// # assert!(checkout(&Cart::new()) == 0 && Cart::new().is_empty());
+/// # drop(quote(1));
+/// ```
+///
+/// # Arguments
+///
+/// - `name = "literal"`: the profile's name. On an `impl` block it takes the place of path and type: a method is then
+///   `literal::method`.
+/// - `skip`: not this method, in an annotated `impl` block.
+/// - `crate = path`: where this crate is, if it is not at `::profiled`.
+///
+/// # Names
+///
+/// | where the function stands | name |
+/// |---|---|
+/// | in a module | `shop::cart::checkout` |
+/// | in `impl Cart` or `impl<T> Cart<T>` | `shop::cart::Cart::checkout` |
+/// | in `impl Cart<u32>` | `shop::cart::Cart<u32>::checkout` |
+/// | in `impl Drop for Cart` | `shop::cart::<Cart as Drop>::drop` |
+/// | in `trait Store`, with a default body | `shop::cart::Store::get` |
+/// | in another function | `shop::cart::checkout::inner` |
+///
+/// The module is the one that the code stands in. A generic function is one profile. Where a name is taken, the later
+/// one has its place in the source added. The type's name comes from the compiler in a form that is not promised;
+/// should that ever change, a method goes by `module::function`.
+///
+/// # What it leaves alone
+///
+/// The body runs as it did: early returns, `?`, panics, the order in which things are dropped, `#[track_caller]`, and
+/// whether a future is `Send`. (One exception: of an `async fn`, an argument whose pattern is `_` is dropped after the
+/// others.) A function that returns the future of an `async` block (`-> impl Future`, or in `Box::pin`, as
+/// `async_trait` makes it) is measured as that future.
+///
+/// It cannot be on a `const fn`, on a method without a body, or on anything that is neither function nor `impl` block.
+///
+/// Without the feature `enabled` the item stays as it is, token by token, and arguments are not looked at.
 pub use profiled_macros::profiled;
-pub use record::{LabelValue, ValueType};
-pub use snapshot::{SampleRef, Snapshot};
-pub use surface::http;
-
-/// The heap: what is alive, and what was ever allocated.
-pub mod heap {
-    pub use crate::hook::alloc::{rate, set_rate, write};
-}
-
-/// Waiting: who waited, and how long.
-pub mod block {
-    pub use crate::hook::lock::set_block_rate as set_rate;
-}
-
-/// Contention: who held a lock while others waited.
-pub mod mutex {
-    pub use crate::hook::lock::set_mutex_fraction as set_fraction;
-}
-
-/// CPU time: what was running.
-pub mod cpu {
-    pub use crate::signal::{Options, Session, profile, set_continuous, start};
-}
-
-/// Key and value on the samples taken within a scope.
-pub mod labels {
-    pub use crate::label::{Labels, current, with};
-}
-
-/// The standard library's locks, profiled.
-pub mod sync {
-    pub use crate::hook::lock::{Lock, MutexGuard, Profiled};
-    pub use std::sync::{LockResult, PoisonError, TryLockError, TryLockResult};
-
-    /// [`std::sync::Mutex`], profiled; with this crate switched off it is that very type.
-    pub type Mutex<T> = Profiled<std::sync::Mutex<T>>;
-}
-pub use symbol::Frame;
-
-/// What our macros expand to. Not part of the API.
-#[doc(hidden)]
-pub mod __private {
-    pub use crate::encode::bench;
-    pub use crate::hook::function::{Scope, enter};
-    pub use crate::hook::future::Polled;
-    pub use crate::hook::lock::{Lock, Maker};
-    pub use crate::label::Set;
-    pub use crate::profile::Entry;
-    pub use crate::site::{FunctionSite, LockSite, Name, Place};
-    pub use crate::stack::observe as stack;
-    pub use inventory::submit;
-}

@@ -27,9 +27,26 @@ pub enum LabelValue<'a> {
     Num(i64, &'a str),
 }
 
+/// How a snapshot is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Format {
+    /// Gzipped protobuf, what `pprof` and every scraper read.
+    Pprof,
+    /// Text in the shape of Go's `debug=1`.
+    Text,
+    /// Text in the shape of Go's `debug=2`.
+    Verbose,
+    /// One line a stack, for flame graph tools.
+    Folded,
+    /// A flame graph. Needs the feature `flamegraph`, otherwise [`Error::Unsupported`](crate::Error::Unsupported).
+    Svg,
+}
+
 /// Addresses that no code can have: they stand in a stack for what is not a place in the program.
 ///
 /// The first page is never mapped, so that a small number cannot be mistaken for an instruction.
+#[cfg(feature = "enabled")]
 pub(crate) mod pseudo {
     /// The stack goes on towards the root, but was not followed further.
     pub(crate) const TRUNCATED: u64 = 1;

@@ -1,4 +1,6 @@
 //! A place in source that a macro marked.
+mod name;
+
 use std::collections::HashMap;
 use std::panic::Location;
 use std::sync::OnceLock;
@@ -122,16 +124,6 @@ pub(crate) fn by_address(address: u64) -> Option<(&'static str, Place)> {
     sites.get(&address).map(|site| (site.unique_name(), site.place))
 }
 
-impl FunctionSite {
-    pub(crate) fn name(&self) -> String {
-        match self.name {
-            Name::Literal(s) => s.to_owned(),
-            Name::Prefixed(a, b) => format!("{a}::{b}"),
-            Name::Path { module, function, .. } => format!("{module}::{function}"),
-        }
-    }
-}
-
 /// Sites that were not known at compile time: locks made by a typed wrapper's own `new`.
 static LATE: Lock<Vec<LateLock>> = Lock::new(Vec::new());
 
@@ -156,28 +148,11 @@ pub(crate) fn lock_at(caller: &'static Location<'static>, kind: &'static str) ->
     // `derive(Default)`, `or_default` and the like call `new` from inside the standard library.
     let inside =
         file.starts_with("/rustc/") || file.contains("/library/core/") || file.contains("/library/alloc/");
-    let name = if inside { format!("[unknown] {}", short(kind)) } else { format!("{file}:{line}") };
+    let name = if inside { format!("[unknown] {}", name::short(kind)) } else { format!("{file}:{line}") };
     // Sites are as many as there are places in the source.
     let site = Box::leak(Box::new(LockSite::new(name.leak(), file, line, column)));
     late.push(LateLock { file, line, column, kind, site });
     site
-}
-
-/// `Mutex<Vec<Order>>` of `std::sync::poison::mutex::Mutex<alloc::vec::Vec<shop::Order>>`.
-fn short(kind: &str) -> String {
-    let mut short = String::new();
-    let mut word = String::new();
-    for c in kind.chars().chain(['\0']) {
-        match c {
-            ':' => word.clear(),
-            c if c.is_alphanumeric() || c == '_' => word.push(c),
-            c => {
-                short.push_str(&std::mem::take(&mut word));
-                short.extend((c != '\0').then_some(c));
-            }
-        }
-    }
-    short
 }
 
 /// Late sites that the catalogue has not met.
@@ -201,16 +176,5 @@ impl LockSite {
             _ = lookup("");
         }
         self.profile.get().map_or(self.name, |profile| profile.unique_name())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn types_are_named_without_their_paths() {
-        let kind = std::any::type_name::<std::sync::Mutex<Vec<Option<u8>>>>();
-        assert_eq!(short(kind), "Mutex<Vec<Option<u8>>>");
     }
 }

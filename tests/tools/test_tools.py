@@ -11,6 +11,7 @@ import tempfile
 import unittest
 
 sys.path.insert(0, os.path.dirname(__file__))
+import codesearch_check
 import profile
 import validate
 import wire
@@ -83,7 +84,7 @@ class Tools(unittest.TestCase):
         self.assertEqual(run("--min-value", "space=1"), 1)
 
     def test_go_reads_it(self):
-        text = subprocess.run([os.environ["PROFILED_PPROF"], "-top", self.file], capture_output=True, text=True).stdout
+        text = subprocess.run([codesearch_check.PPROF, "-top", self.file], capture_output=True, text=True).stdout
         self.assertRegex(text, r"10ms +100% +m::inner \(inline\)")
 
     def test_wire_round_trip(self):

@@ -27,7 +27,8 @@ def problems(data, window=None, limits=True):
     except (OSError, EOFError) as error:
         return [("gzip", f"gzip: {error}")]
     try:
-        return list(check(wire.decode(body), len(body), window, limits))
+        # What is wrong with a mapping is wrong for each of its locations: once is enough.
+        return list(dict.fromkeys(check(wire.decode(body), len(body), window, limits)))
     except wire.Malformed as error:
         return [("protobuf", str(error))]
 
@@ -102,7 +103,8 @@ def check(p, size, window, limits):
             if not mapping["memory_start"] <= location["address"] < mapping["memory_limit"]:
                 yield "address", f"location {number} ({location['address']:#x}) is outside mapping {home}"
             if number in used and not all(mapping[flag] == 1 for flag in FLAGS):
-                yield "flags", f"mapping {home} is used and lacks one of {', '.join(FLAGS)}"
+                lacking = ", ".join(flag for flag in FLAGS if mapping[flag] != 1)
+                yield "flags", f"mapping {home} ({text(mapping['filename'])}) is used and lacks {lacking}"
         for line in location["line"]:
             if not 0 < line["function_id"] <= len(p["function"]):
                 yield "function id", f"location {number} names function {line['function_id']}"

@@ -12,13 +12,23 @@ pub(super) fn write(snapshot: &Snapshot, names: Names<'_>, w: &mut impl Write) -
         line.clear();
         for place in names.stack(sample.row.key.stack).iter().rev() {
             match place.shown() {
-                [] => push(&mut line, &format!("{:#x}", place.address)),
+                // By the file, for addresses would not add up.
+                [] => match names.module(place.address, sample.row.key.stack.epoch()) {
+                    Some((_, module)) => push(&mut line, &in_brackets(&module.path)),
+                    None => push(&mut line, &format!("{:#x}", place.address)),
+                },
                 shown => shown.iter().rev().for_each(|frame| push(&mut line, frame.name())),
             }
         }
         writeln!(w, "{line} {value}")?;
     }
     Ok(())
+}
+
+/// `[libc.so.6]`.
+fn in_brackets(path: &str) -> String {
+    let file = path.rsplit('/').next().unwrap_or(path);
+    format!("[{}]", file.trim_start_matches('[').trim_end_matches(']'))
 }
 
 /// Adds a frame. What separates frames and lines cannot stand in a name.

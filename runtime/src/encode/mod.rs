@@ -14,27 +14,12 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 
 use crate::error::{Error, Result};
+pub(crate) use crate::record::Format;
 use crate::snapshot::Snapshot;
 use crate::symbol::{Level, Names};
 
 /// So much is gathered before a writer gets it.
 const CHUNK: usize = 1 << 16;
-
-/// How a snapshot is written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Format {
-    /// Gzipped protobuf, what `pprof` and every scraper read.
-    Pprof,
-    /// Text in the shape of Go's `debug=1`.
-    Text,
-    /// Text in the shape of Go's `debug=2`.
-    Verbose,
-    /// One line a stack, for flame graph tools.
-    Folded,
-    /// A flame graph. Needs the feature `flamegraph`, otherwise [`Error::Unsupported`].
-    Svg,
-}
 
 impl Snapshot {
     /// Writes it, looking up names as it goes.

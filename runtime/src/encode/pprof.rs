@@ -146,23 +146,20 @@ impl<'a> Encoder<'a> {
         body.clear();
         body.resize(HEAD + depth * 4 + 4, 0);
         let mut end = HEAD;
-        let mut push = |varint: Varint| {
-            body[end..end + 4].copy_from_slice(&varint.bytes);
-            end += varint.len as usize;
-        };
         let mut rest = addresses;
         if self.names.cuts()
             && let Some((first, cut)) = self.leaf(&mut table, addresses)
         {
-            push(first);
+            end = first.write(&mut body, end);
             rest = &addresses[cut + 1..];
         }
-        for &address in rest.iter().take(MAX_DEPTH - (addresses.len() - rest.len()).min(MAX_DEPTH)) {
-            let varint = match table.find(address) {
-                Some(varint) => varint,
-                None => self.place(&mut table, address),
-            };
-            push(varint);
+        rest = &rest[..rest.len().min(MAX_DEPTH - usize::from(end > HEAD))];
+        loop {
+            let known;
+            (known, end) = table.places.write(rest, &mut body, end);
+            let Some(&address) = rest.get(known) else { break };
+            end = self.place(&mut table, address).write(&mut body, end);
+            rest = &rest[known + 1..];
         }
         let ids = HEAD..end;
         self.put_back(table);
@@ -229,7 +226,7 @@ impl<'a> Encoder<'a> {
                 Cut::All => skipped += 1,
                 Cut::None if skipped == 0 => return None,
                 Cut::None => {
-                    let whole = table.find(address);
+                    let whole = table.places.find(address);
                     return Some((whole.unwrap_or_else(|| self.place(table, address)), skipped));
                 }
                 Cut::Some(_, Some(varint)) => return Some((varint, skipped)),
@@ -379,35 +376,47 @@ struct Table {
     places: Places,
 }
 
-impl Table {
-    #[inline]
-    fn find(&self, address: u64) -> Option<Varint> {
-        self.places.find(address)
-    }
-}
-
-/// A location's id as it is written: ids stay below 2^28 for want of memory.
+/// A location's id as it is written: the bytes from the lowest on, their number in the top one. Never 0.
+///
+/// Ids stay below 2^28 for want of memory.
 #[derive(Clone, Copy, Default)]
-struct Varint {
-    bytes: [u8; 4],
-    /// 0: none.
-    len: u8,
-}
+struct Varint(u64);
 
 impl Varint {
     fn new(id: u64) -> Varint {
-        let mut varint = Varint { bytes: [0; 4], len: encoded_len_varint(id).min(4) as u8 };
-        encode_varint(id, &mut &mut varint.bytes[..]);
-        varint
+        let mut bytes = [0; 8];
+        let len = encoded_len_varint(id).min(4);
+        encode_varint(id, &mut &mut bytes[..]);
+        Varint(u64::from_le_bytes(bytes) & 0xffff_ffff | (len as u64) << 56)
+    }
+
+    /// Writes it at `end`, and says where it ends. Four bytes are touched whatever its length: no branch.
+    #[inline]
+    fn write(self, body: &mut [u8], end: usize) -> usize {
+        body[end..end + 4].copy_from_slice(&(self.0 as u32).to_le_bytes());
+        end + (self.0 >> 56) as usize
     }
 }
 
-/// Addresses and the locations they were given: open addressing, for 30 look-ups a sample.
+/// Addresses and the locations they were given, for 30 look-ups a sample.
+///
+/// A hash table of small buckets: all of a bucket is compared without a branch, since which of its places matches
+/// no processor can guess. Full buckets pass what they cannot take to the next one.
 struct Places {
-    slots: Vec<(u64, Varint)>,
+    buckets: Vec<Bucket>,
     used: usize,
     /// What the leaf side of stacks begins with; few.
     cuts: Cuts,
+}
+
+const WAYS: usize = 4;
+
+/// A cache line. Places are filled from the first on; a free one has a varint without length.
+#[derive(Clone, Copy, Default)]
+#[repr(C, align(64))]
+struct Bucket {
+    addresses: [u64; WAYS],
+    varints: [Varint; WAYS],
 }
 
 type Cuts = std::collections::BTreeMap<u64, Cut>;
@@ -422,42 +431,72 @@ enum Cut {
 }
 
 impl Places {
-    const EMPTY: Places = Places { slots: Vec::new(), used: 0, cuts: Cuts::new() };
+    const EMPTY: Places = Places { buckets: Vec::new(), used: 0, cuts: Cuts::new() };
 
     fn new() -> Places {
-        Places { slots: vec![(0, Varint::default()); 1 << 10], ..Places::EMPTY }
+        Places { buckets: vec![Bucket::default(); 1 << 8], ..Places::EMPTY }
     }
 
-    /// Where `address` is, or the free slot where it belongs.
     #[inline]
-    fn slot(slots: &[(u64, Varint)], address: u64) -> usize {
-        let mask = slots.len() - 1;
-        // The middle bits of the product depend on all lower bits of the address.
-        let mut at = (address.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32) as usize & mask;
-        while slots[at].1.len != 0 && slots[at].0 != address {
-            at = (at + 1) & mask;
-        }
-        at
+    fn bucket(buckets: &[Bucket], address: u64) -> usize {
+        // The upper half of the product depends on all lower bits of the address.
+        (address.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32) as usize & (buckets.len() - 1)
     }
 
     #[inline]
     fn find(&self, address: u64) -> Option<Varint> {
-        let found = self.slots[Places::slot(&self.slots, address)].1;
-        (found.len != 0).then_some(found)
+        let mut at = Places::bucket(&self.buckets, address);
+        loop {
+            let bucket = &self.buckets[at];
+            // Arithmetic, for the compiler would make branches of anything else.
+            let is = |way: usize| usize::from(bucket.addresses[way] == address);
+            let way = is(1) | is(2) << 1 | is(3) * 3;
+            let found = bucket.varints[way];
+            if bucket.addresses[way] == address && found.0 != 0 {
+                return Some(found);
+            }
+            if bucket.varints[WAYS - 1].0 == 0 {
+                return None;
+            }
+            at = (at + 1) & (self.buckets.len() - 1);
+        }
+    }
+
+    /// Writes the ids of `addresses` up to the first that has none: how many those are, and where they end.
+    /// A loop of its own, for it is where the time goes.
+    #[inline(never)]
+    fn write(&self, addresses: &[u64], body: &mut [u8], mut end: usize) -> (usize, usize) {
+        for (known, &address) in addresses.iter().enumerate() {
+            let Some(varint) = self.find(address) else { return (known, end) };
+            end = varint.write(body, end);
+        }
+        (addresses.len(), end)
     }
 
     fn insert(&mut self, address: u64, varint: Varint) {
-        if self.used * 2 >= self.slots.len() {
-            let mut wider = vec![(0, Varint::default()); self.slots.len() * 2];
-            for &(address, varint) in self.slots.iter().filter(|(_, varint)| varint.len != 0) {
-                let at = Places::slot(&wider, address);
-                wider[at] = (address, varint);
+        // A third full: then one bucket in a hundred is.
+        if self.used * 3 >= self.buckets.len() * WAYS {
+            let mut wider = vec![Bucket::default(); self.buckets.len() * 2];
+            for bucket in &self.buckets {
+                let held = bucket.addresses.iter().zip(bucket.varints).filter(|(_, varint)| varint.0 != 0);
+                held.for_each(|(&address, varint)| Places::put(&mut wider, address, varint));
             }
-            self.slots = wider;
+            self.buckets = wider;
         }
-        let at = Places::slot(&self.slots, address);
-        self.slots[at] = (address, varint);
+        Places::put(&mut self.buckets, address, varint);
         self.used += 1;
+    }
+
+    fn put(buckets: &mut [Bucket], address: u64, varint: Varint) {
+        let mut at = Places::bucket(buckets, address);
+        loop {
+            if let Some(way) = buckets[at].varints.iter().position(|varint| varint.0 == 0) {
+                buckets[at].addresses[way] = address;
+                buckets[at].varints[way] = varint;
+                return;
+            }
+            at = (at + 1) & (buckets.len() - 1);
+        }
     }
 }
 

@@ -131,7 +131,7 @@ impl<'a> Builder<'a> {
             return self.push(start, STOP, 0);
         }
         let encoding = fde.cie().encoding();
-        let section = self.section.clone();
+        let section = self.section;
         let Ok(mut table) = fde.rows(&section, bases, context) else { return self.push(start, STOP, 0) };
         let mut next = start;
         loop {

@@ -25,6 +25,9 @@ use walk::walk;
 /// Frames kept of a stack, counted from the leaf.
 pub(crate) const MAX_FRAMES: usize = 128;
 
+/// Libraries that one stack may introduce.
+const MAX_NEW: usize = 8;
+
 /// A stack as it is taken: plain memory that the caller provides, so that taking one allocates nothing.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Frames {
@@ -76,11 +79,18 @@ extern "C" fn take(frames: &mut Frames, skip: usize, pc: u64, sp: u64, bp: u64) 
     if STATE.is_empty() {
         state::begin(sp);
     }
-    let memory = Memory::new(sp, learn_bounds(sp));
-    STATE.read(|state| {
-        let table = state.map(|state| &state.table);
-        walk(table, Registers { pc, sp, bp }, None, memory, skip, frames);
-    });
+    let bounds = learn_bounds(sp);
+    // A library that was loaded a moment ago, or took another's place, is taken in on the way. There may be several.
+    for _ in 0..MAX_NEW {
+        let doubt = STATE.read(|state| {
+            let table = state.map(|state| &state.table);
+            let sure = walk(table, Registers { pc, sp, bp }, None, Memory::new(sp, bounds), skip, frames);
+            state.filter(|_| !sure)?.doubt(frames.addresses())
+        });
+        if !doubt.is_some_and(|address| state::meet(address, sp)) {
+            return;
+        }
+    }
 }
 
 /// Takes the stack that a signal interrupted, beginning at the interrupted instruction. For signal handlers: it

@@ -110,6 +110,36 @@ pub(super) fn refresh() {
     writer.replace(next);
 }
 
+/// Takes in the one module that holds `address`, which the calling thread will return to, if the loader knows it
+/// and we do not. No loader's lock, and fit for the allocation hook, as [`begin`]. Says whether anything changed.
+#[cold]
+pub(super) fn meet(address: u64, sp: u64) -> bool {
+    let meet = |module: Loaded<'_>| {
+        let inside = module.text().any(|text| (text.start..text.end).contains(&address));
+        if !inside || !sys::stack::has_room(sp, BUILD_ROOM) {
+            return false;
+        }
+        let new = New::copied(&module);
+        let Some(mut writer) = STATE.write(PATIENCE) else { return false };
+        let Some(state) = writer.current() else { return false };
+        if state.known.iter().any(|known| known.identity == new.identity) {
+            return true; // Another thread was faster.
+        }
+        // Whatever was there before has gone.
+        let apart = |known: &&Known| !overlap(&known.module.text, &new.text);
+        let mut seen: Vec<_> = state.known.iter().filter(apart).cloned().map(Ok).collect();
+        seen.push(Err(new));
+        let next = state.next(seen, state.changes);
+        writer.replace(next);
+        true
+    };
+    sys::modules::holding(address, meet).unwrap_or(false)
+}
+
+fn overlap(one: &[Segment], other: &[Segment]) -> bool {
+    one.iter().any(|a| other.iter().any(|b| a.start < b.end && b.start < a.end))
+}
+
 /// The known module that `module` is.
 fn recognise(module: &Loaded<'_>, known: &[Known], none_removed: bool) -> Option<Known> {
     let name = module.name().to_bytes();
@@ -128,8 +158,10 @@ impl State {
     fn new(epoch: u32, map: ModuleMap, known: Vec<Known>, changes: Changes) -> State {
         let spans = known.iter().flat_map(|known| {
             let text = &known.module.text;
+            let passing = known.identity.hash != 0;
             let base = text.first().map_or(0, |segment| segment.start);
-            text.iter().map(move |segment| Span::new(segment.start..segment.end, base, known.rows.clone()))
+            text.iter()
+                .map(move |segment| Span::new(segment.start..segment.end, base, known.rows.clone(), passing))
         });
         State { table: Table::new(epoch, spans.collect()), map: Arc::new(map), known: known.into(), changes }
     }
@@ -149,10 +181,7 @@ impl State {
         let epoch = if gone.is_empty() { was } else { was.saturating_add(1) };
         // A module that took nobody's place may have been on stacks of the last epoch already.
         let first = |text: &[Segment]| {
-            let clash = |gone: &&Arc<Module>| {
-                gone.text.iter().any(|a| text.iter().any(|b| a.start < b.end && b.start < a.end))
-            };
-            if gone.iter().any(clash) { epoch } else { was }
+            if gone.iter().any(|gone| overlap(&gone.text, text)) { epoch } else { was }
         };
 
         let mut modules: Vec<Arc<Module>> = Vec::with_capacity(self.map.modules.len() + seen.len());
@@ -195,6 +224,34 @@ impl State {
             });
         }
         State::new(epoch, ModuleMap { modules }, known, changes)
+    }
+
+    /// The first of `addresses` that is not where we believe it is: the frames before it are right. What was
+    /// loaded again from the same path to the same place since the last refresh goes unnoticed.
+    pub(super) fn doubt(&self, addresses: &[u64]) -> Option<u64> {
+        let mut sure: Option<&Span> = None;
+        addresses.iter().copied().find(|&address| {
+            if sure.is_some_and(|span| span.contains(address)) {
+                return false;
+            }
+            sure = self.table.find(address);
+            match sure {
+                Some(span) if !span.passing => false,
+                Some(_) => !self.vouches(address),
+                None => true,
+            }
+        })
+    }
+
+    /// Whether the loader has the same module at `address`, as far as it tells.
+    fn vouches(&self, address: u64) -> bool {
+        let Some(known) = self.known.iter().find(|known| known.module.contains(address)) else {
+            return false;
+        };
+        let same = |module: Loaded<'_>| {
+            module.bias() == known.identity.bias && module.name().to_bytes() == known.identity.path.as_bytes()
+        };
+        sys::modules::holding(address, same).unwrap_or(true)
     }
 
     /// Bytes of tables.

@@ -11,11 +11,13 @@ pub(crate) struct Span {
     /// What the rows count from: the first text address of the whole module.
     base: u64,
     rows: Arc<Rows>,
+    /// It may be unloaded, and another take its place.
+    pub(crate) passing: bool,
 }
 
 impl Span {
-    pub(crate) fn new(text: Range<u64>, base: u64, rows: Arc<Rows>) -> Span {
-        Span { text, base, rows }
+    pub(crate) fn new(text: Range<u64>, base: u64, rows: Arc<Rows>, passing: bool) -> Span {
+        Span { text, base, rows, passing }
     }
 
     #[inline]

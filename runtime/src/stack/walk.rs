@@ -23,6 +23,8 @@ enum Step {
 ///
 /// With `context` the walk begins at the very instruction that a signal interrupted; without it `registers.pc` is a
 /// return address. The first `skip` frames are left out.
+///
+/// The answer is whether all the code met is known to stay: else it may have been another module's.
 pub(crate) fn walk(
     table: Option<&Table>,
     mut registers: Registers,
@@ -30,7 +32,8 @@ pub(crate) fn walk(
     mut memory: Memory,
     mut skip: usize,
     frames: &mut Frames,
-) {
+) -> bool {
+    let mut sure = true;
     frames.len = 0;
     frames.truncated = true;
     frames.epoch = table.map_or(0, |table| table.epoch);
@@ -41,7 +44,7 @@ pub(crate) fn walk(
         let address = registers.pc.wrapping_sub(u64::from(leaf.is_none()));
         if leaf.is_none() && registers.pc == 0 {
             frames.truncated = false;
-            return;
+            return sure;
         }
         if skip > 0 {
             skip = skip.wrapping_sub(1);
@@ -49,11 +52,12 @@ pub(crate) fn walk(
             *slot = address;
             frames.len = frames.len.wrapping_add(1);
         } else {
-            return;
+            return sure;
         }
-        let Some(table) = table else { return };
+        let Some(table) = table else { return sure };
         if !last.is_some_and(|span| span.contains(address)) {
             last = table.find(address);
+            sure &= last.is_some_and(|span| !span.passing);
         }
         let rule = last.map_or(Rule::Gap, |span| span.rule(address));
         let step = match rule {
@@ -77,9 +81,9 @@ pub(crate) fn walk(
             Step::Caller(next) => registers = next,
             Step::Root => {
                 frames.truncated = false;
-                return;
+                return sure;
             }
-            Step::Lost => return,
+            Step::Lost => return sure,
         }
         leaf = None;
     }
@@ -160,7 +164,7 @@ mod tests {
             ],
             vec![],
         );
-        Table::new(3, vec![Span::new(0x1000..0x2000, 0x1000, Arc::new(rows))])
+        Table::new(3, vec![Span::new(0x1000..0x2000, 0x1000, Arc::new(rows), false)])
     }
 
     fn walked(words: &[u64], pc: u64, bp_at: usize, skip: usize) -> (Vec<u64>, bool) {

@@ -26,6 +26,12 @@ pub(super) fn is_plumbing(name: &str) -> bool {
     if is_ours(glue.unwrap_or(name)) {
         return true;
     }
+    // What the standard library does on our behalf: reach our thread-local, drop our guard.
+    const ERRANDS: [&str; 2] = ["std::thread::local::", "core::mem::drop"];
+    let errand = ERRANDS.iter().any(|prefix| subject(name).starts_with(prefix));
+    if errand && name.contains("<profiled::") {
+        return true;
+    }
     let path = subject(name);
     glue.is_none() && (path.starts_with("alloc::alloc::"))
 }
@@ -80,6 +86,9 @@ mod tests {
             "__rustc::__rust_alloc",
             "__rdl_alloc",
             "__rg_realloc",
+            "std::thread::local::with<profiled::local::Local, profiled::hook::alloc::allocated::{closure_env#0}, ()>",
+            "<std::thread::local::LocalKey<profiled::local::Local>>::try_with::<(), F>",
+            "core::mem::drop<profiled::hook::lock::MutexGuard<u32>>",
             "alloc::alloc::exchange_malloc",
             "alloc::alloc::alloc",
             "<alloc::alloc::Global as core::alloc::Allocator>::allocate",
@@ -98,6 +107,7 @@ mod tests {
             "shop::f::<profiled::Tracked>",
             "<shop::Cart as core::convert::From<profiled::Tracked>>::from",
             "<alloc::vec::Vec<T>>::push",
+            "<std::thread::local::LocalKey<shop::Cart>>::with::<(), F>",
             "alloc::raw_vec::RawVecInner<A>::finish_grow",
             "alloc::allocate",
             "core::ptr::drop_in_place::<alloc::alloc::Global>",

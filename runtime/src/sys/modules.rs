@@ -8,7 +8,7 @@ use std::cell::UnsafeCell;
 use std::ffi::{CStr, c_char, c_int, c_void};
 use std::marker::PhantomData;
 use std::ops::ControlFlow;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
 use std::{ptr, slice};
 
 use crate::module::Segment;
@@ -151,6 +151,63 @@ impl Loaded<'_> {
     }
 }
 
+/// glibc's record of the module at an address (2.35 and later): found without a lock, and in handlers too.
+#[repr(C)]
+struct Found {
+    flags: u64,
+    start: *const libc::Elf64_Ehdr,
+    end: *const c_void,
+    map: *const LinkMap,
+    eh_frame_hdr: *const c_void,
+    reserved: [u64; 7],
+}
+
+/// The public part of the loader's record of a module.
+#[repr(C)]
+struct LinkMap {
+    bias: u64,
+    name: *const c_char,
+}
+
+/// `_dl_find_object`, or null.
+static FIND: AtomicPtr<c_void> = AtomicPtr::new(ptr::null_mut());
+
+/// Looks at the module that holds `address`, without the loader's lock.
+///
+/// `address` is one that the calling thread will return to, so that nobody may unload its module meanwhile.
+pub(crate) fn holding<R>(address: u64, look: impl FnOnce(Loaded<'_>) -> R) -> Option<R> {
+    let find = FIND.load(Ordering::Relaxed);
+    if find.is_null() {
+        return None;
+    }
+    // SAFETY: glibc's function of this name has this type.
+    let find: extern "C" fn(*mut c_void, *mut Found) -> c_int = unsafe { std::mem::transmute(find) };
+    let mut found = Found {
+        flags: 0,
+        start: ptr::null(),
+        end: ptr::null(),
+        map: ptr::null(),
+        eh_frame_hdr: ptr::null(),
+        reserved: [0; 7],
+    };
+    if find(ptr::without_provenance_mut(address as usize), &mut found) != 0 || found.map.is_null() {
+        return None;
+    }
+    // SAFETY: the module stays, and the loader's record of it as long; its first page begins with the file's header.
+    let (map, file) = unsafe { (&*found.map, &*found.start) };
+    if file.e_ident.get(..4) != Some(b"\x7fELF") {
+        return None;
+    }
+    let headers = (found.start.addr() as u64).wrapping_add(file.e_phoff);
+    Some(look(Loaded {
+        name: map.name,
+        bias: map.bias,
+        headers: ptr::with_exposed_provenance(headers as usize),
+        count: usize::from(file.e_phnum),
+        mapped: PhantomData,
+    }))
+}
+
 /// Modules that the start can note. Programs have a few dozen; more are found by the first refresh.
 const NOTED: usize = 512;
 
@@ -210,6 +267,8 @@ extern "C" fn note() {
         position += 1;
         ControlFlow::Continue(())
     });
+    // SAFETY: a lookup by name.
+    FIND.store(unsafe { libc::dlsym(libc::RTLD_DEFAULT, c"_dl_find_object".as_ptr()) }, Ordering::Relaxed);
     // SAFETY: as above.
     unsafe { START.changes.get().write(if complete { seen } else { Changes::default() }) };
     START.count.store(count, Ordering::Release);

@@ -234,10 +234,9 @@ fn symbol_answers_get_and_post() {
     let main = symbol_answers_get_and_post as fn() as usize;
     let answer = ask(*SERVER, "POST", "/debug/pprof/symbol", &[], &format!("{main:#x}")).text();
     let name = answer.strip_prefix("num_symbols: 1\n").unwrap();
-    assert!(name.is_empty() || name.starts_with(&format!("{main:#x} ")), "{name}");
-    if std::env::var_os("PROFILED_TEST_SYMBOLS").is_some() {
-        assert!(name.contains("symbol_answers_get_and_post"), "{name}");
-    }
+    // A build without symbols has no name for it, and then no line either.
+    let line = format!("{main:#x} ");
+    assert!(name.is_empty() || name.starts_with(&line) && name.contains("symbol_answers"), "{name}");
     let long = "0x1+".repeat(20_000);
     assert_refused(&ask(*SERVER, "POST", "/debug/pprof/symbol", &[], &long), 413, "65536");
 }
@@ -269,7 +268,9 @@ fn the_index_shows_every_profile_and_runs_no_name() {
 #[test]
 fn a_cpu_profile_is_there_or_says_why_not() {
     let answer = get(*SERVER, "profile?seconds=0.3&debug=1");
-    if profiled::lookup("cpu").is_some() {
+    let sampled =
+        cfg!(all(target_os = "linux", target_env = "gnu", target_arch = "x86_64", not(profiled_portable)));
+    if sampled && profiled::lookup("cpu").is_some() {
         assert_file(&answer, "profile");
         assert!(answer.strings().iter().any(|s| s == "samples"));
     } else {

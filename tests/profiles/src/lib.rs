@@ -4,9 +4,6 @@ use std::time::Duration;
 
 pub use profiled_test_reader::{Frame, Label, Profile, Sample, pprof, strict};
 
-#[doc(hidden)]
-pub use profiled as subject;
-
 /// Writes the profile of this name and reads it back. Every file has to satisfy every reader we know.
 ///
 /// # Panics
@@ -123,52 +120,6 @@ pub fn cpu_time() -> Duration {
 pub fn stress() -> Duration {
     let seconds = std::env::var("PROFILED_STRESS_SECONDS").ok().and_then(|text| text.parse().ok());
     Duration::from_secs_f64(seconds.unwrap_or(2.0))
-}
-
-/// Functions with a profile of their own. The one place that spells how, so that the attribute can take over.
-#[macro_export]
-macro_rules! profiled_fn {
-    ($($(#[$attribute:meta])* $visibility:vis fn $name:ident($($argument:ident: $type:ty),*) $(-> $result:ty)? $body:block)+) => {$(
-        $(#[$attribute])*
-        $visibility fn $name($($argument: $type),*) $(-> $result)? {
-            $crate::function_site!($name);
-            let _scope = $crate::subject::__private::enter(&SITE);
-            $body
-        }
-    )+};
-    ($($(#[$attribute:meta])* $visibility:vis async fn $name:ident($($argument:ident: $type:ty),*) $(-> $result:ty)? $body:block)+) => {$(
-        $(#[$attribute])*
-        #[allow(clippy::manual_async_fn, reason = "the attribute makes it so")]
-        $visibility fn $name($($argument: $type),*) -> impl Future<Output = $crate::output!($($result)?)> {
-            $crate::function_site!($name);
-            $crate::subject::__private::Polled::new(&SITE, async move $body)
-        }
-    )+};
-}
-
-#[doc(hidden)]
-#[macro_export]
-macro_rules! output {
-    () => {
-        ()
-    };
-    ($result:ty) => {
-        $result
-    };
-}
-
-#[doc(hidden)]
-#[macro_export]
-macro_rules! function_site {
-    ($name:ident) => {
-        static SITE: $crate::subject::__private::FunctionSite = $crate::subject::__private::FunctionSite::new(
-            $crate::subject::__private::Name::Literal(concat!(module_path!(), "::", stringify!($name))),
-            file!(),
-            line!(),
-            column!(),
-        );
-        $crate::subject::__private::submit! { $crate::subject::__private::Entry::Function(&SITE) }
-    };
 }
 
 /// A file for Go's `pprof`, gone when it is dropped.

@@ -65,9 +65,10 @@ struct Check<'a> {
 
 impl<'a> Check<'a> {
     fn wrong(&mut self, rule: &str, sentence: impl std::fmt::Display) {
-        // One broken table breaks thousands of rows: a few tell enough.
-        if self.wrong.len() < 50 {
-            self.wrong.push(format!("{rule}: {sentence}"));
+        // One broken table breaks thousands of rows: a few tell enough, each once.
+        let sentence = format!("{rule}: {sentence}");
+        if self.wrong.len() < 50 && !self.wrong.contains(&sentence) {
+            self.wrong.push(sentence);
         }
     }
 

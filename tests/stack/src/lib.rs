@@ -22,16 +22,17 @@ unsafe extern "C" {
 }
 
 /// What libgcc found: lookup addresses, leaf first.
+#[repr(C)]
 pub struct Reference {
     pub len: usize,
     pub addresses: [u64; DEEP],
-    /// The index of the first frame that was interrupted rather than left by a call.
-    pub interrupted: Option<usize>,
+    /// The index of the first frame that was interrupted rather than left by a call, or `usize::MAX`.
+    pub interrupted: usize,
 }
 
 impl Reference {
     pub const fn new() -> Reference {
-        Reference { len: 0, addresses: [0; DEEP], interrupted: None }
+        Reference { len: 0, addresses: [0; DEEP], interrupted: usize::MAX }
     }
 
     /// The first address is in the function that this is called in.
@@ -41,8 +42,8 @@ impl Reference {
             let mut before = 0;
             // SAFETY: libgcc's own context.
             let ip = unsafe { _Unwind_GetIPInfo(context, &mut before) } as u64;
-            if before != 0 && reference.interrupted.is_none() {
-                reference.interrupted = Some(reference.len);
+            if before != 0 && reference.interrupted == usize::MAX {
+                reference.interrupted = reference.len;
             }
             if ip != 0 && reference.len < DEEP {
                 reference.addresses[reference.len] = ip - u64::from(before == 0);
@@ -51,7 +52,7 @@ impl Reference {
             0
         }
         self.len = 0;
-        self.interrupted = None;
+        self.interrupted = usize::MAX;
         // SAFETY: calls back with what it is given.
         unsafe { _Unwind_Backtrace(one, self) };
         black_box(&*self);

@@ -196,4 +196,23 @@ mod tests {
         assert_eq!(uncompressed_size(b"text"), 0);
         assert_eq!(uncompressed_size(b""), 0);
     }
+
+    #[test]
+    fn a_profile_has_its_bounds_unless_told_otherwise() {
+        use crate::snapshot::{Key, Meta, Row};
+        let value = crate::ValueType::new("fakes", "count");
+        let row = |i: u64| {
+            // Deep, and with a leaf of its own: much to write.
+            let stack: Vec<u64> = (0..100).map(|depth| 0x1000 + (i * 31 + depth * i) % 30_000).collect();
+            let key = Key::of(crate::store::Stack::intern(&stack, 0));
+            Row { key, values: [1 + i as i64, 0, 0, 0] }
+        };
+        let meta = Meta { profile: "fakes", value_types: vec![value], ..Meta::default() };
+        let snapshot = Snapshot::new(meta, (0..20_000).map(row).collect(), Default::default());
+        let size = |rows| uncompressed_size(&encode(snapshot.clone(), Format::Pprof, rows).unwrap());
+        let (all, bounded, few) = (size(0), size(16_000), size(10));
+        assert!(all > MAX_BYTES, "{all}");
+        assert!((MAX_BYTES / 2..=MAX_BYTES).contains(&bounded), "{bounded}");
+        assert!(few < 100_000, "{few}");
+    }
 }

@@ -45,11 +45,17 @@ fn write_page(page: &mut String, host: &str, prefix: &str, profiles: &[&'static 
     section(page, "Locks", Kind::Lock)?;
     section(page, "Functions", Kind::Function)?;
     section(page, "The program's own", Kind::Custom)?;
+    page.write_str("<h2>Also</h2>\n<ul>\n")?;
+    if profiles.iter().any(|profile| profile.name() == "cpu") {
+        page.write_str(
+            "<li><a href=\"profile?seconds=5\" download>profile</a>: CPU, for as long as <code>seconds</code> says \
+             (30).</li>\n",
+        )?;
+    }
     write!(
         page,
-        "<h2>Also</h2>\n<ul>\n<li><a href=\"profile?seconds=5\">profile</a>: CPU, for as long as \
-         <code>seconds</code> says (30).</li>\n<li><a href=\"cmdline\">cmdline</a>: the command line of this \
-         process.</li>\n<li><a href=\"symbol\">symbol</a>: names for addresses, by GET or POST.</li>\n</ul>\n\
+        "<li><a href=\"cmdline\">cmdline</a>: the command line of this process.</li>\n\
+         <li><a href=\"symbol\">symbol</a>: names for addresses, by GET or POST.</li>\n</ul>\n\
          <p>To look around: <code>go tool pprof http://{host}{prefix}/heap</code></p>\n</body>\n</html>\n",
         host = Html(host),
         prefix = Html(prefix),

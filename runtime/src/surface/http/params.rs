@@ -178,4 +178,32 @@ mod tests {
             assert_eq!(decode(&encode(name, ""), true).as_deref(), Some(name));
         }
     }
+
+    /// Whatever a query is made of, it is understood or refused.
+    #[test]
+    fn no_query_is_too_strange() {
+        let pieces = [
+            "seconds", "debug", "rows", "hz", "gc", "format", "=", "&", "%", "%4", "%41", "+", "-", "9", "e",
+            ".", "\0", "ü", "nan", "inf", "=1", "pprof",
+        ];
+        let mut random = 0x9e37_79b9_7f4a_7c15_u64;
+        let mut understood = 0;
+        for _ in 0..50_000 {
+            let mut query = String::new();
+            for _ in 0..random % 12 {
+                random ^= random << 13;
+                random ^= random >> 7;
+                random ^= random << 17;
+                query.push_str(pieces[(random >> 32) as usize % pieces.len()]);
+            }
+            random = random.wrapping_add(1);
+            let Ok(p) = Params::parse(&query) else { continue };
+            let ok = p.seconds().is_ok() & p.debug().is_ok() & p.rows().is_ok() & p.hz().is_ok();
+            understood += usize::from(ok & p.gc().is_ok() & p.format().is_ok());
+            if let Ok(Some(length)) = p.seconds() {
+                assert!(length <= Duration::from_secs(MAX_SECONDS), "{query}");
+            }
+        }
+        assert!(understood > 1_000, "{understood}");
+    }
 }

@@ -54,7 +54,8 @@ pub struct Server {
     addr: Addr,
     /// After a fork there is no thread in the child, and nothing for it to stop.
     process: u32,
-    stop: watch::Sender<bool>,
+    /// There until it is dropped.
+    stop: Option<watch::Sender<bool>>,
     /// Closed once the thread is over. The mutex is never locked: it makes a server `Sync`.
     stopped: Mutex<mpsc::Receiver<()>>,
     thread: Option<JoinHandle<()>>,
@@ -78,13 +79,15 @@ impl Drop for Server {
     fn drop(&mut self) {
         if self.process != std::process::id() {
             // To wake the runtime would wake the parent's, and the thread to wait for is not here.
-            std::mem::forget(self.thread.take());
+            std::mem::forget((self.stop.take(), self.thread.take()));
             return;
         }
         if let Some(file) = &self.file {
             file.remove();
         }
-        self.stop.send_replace(true);
+        if let Some(stop) = &self.stop {
+            stop.send_replace(true);
+        }
         // The sender goes away when the thread ends, however it does. A thread that does not is left behind.
         let ended =
             self.stopped.get_mut().unwrap_or_else(PoisonError::into_inner).recv_timeout(self.patience);
@@ -138,7 +141,7 @@ pub(super) fn start(rules: Arc<Rules>, target: Target, limits: Limits) -> Result
     started.recv().map_err(std::io::Error::other)??;
     let (process, patience) = (std::process::id(), limits.grace * 3);
     let stopped = Mutex::new(stopped);
-    Ok(Server { addr, process, stop, stopped, thread: Some(thread), file, patience })
+    Ok(Server { addr, process, stop: Some(stop), stopped, thread: Some(thread), file, patience })
 }
 
 /// Accepts until told to stop, then gives what is under way a moment.

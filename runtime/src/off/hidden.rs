@@ -1,0 +1,79 @@
+//! What the attribute's expansions name. They are there although the attribute expands to nothing: a build
+//! dependency can turn `profiled-macros/enabled` on while this crate is off, for cargo gives a procedural macro the
+//! features of all its users.
+
+/// A place in source.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Place;
+
+/// How a function's name would be made.
+#[derive(Clone, Copy, Debug)]
+pub enum Name {
+    /// `name = ".."`.
+    Literal(&'static str),
+    /// `name = ".."` on an `impl` block.
+    Prefixed(&'static str, &'static str),
+    /// The path.
+    Path {
+        /// `module_path!()`.
+        module: &'static str,
+        /// The function's identifier.
+        function: &'static str,
+        /// `type_name` of an item inside the body.
+        item: fn() -> &'static str,
+    },
+}
+
+/// A function that `#[profiled]` marks.
+#[derive(Debug)]
+pub struct FunctionSite;
+
+impl FunctionSite {
+    /// What the attribute emits.
+    pub const fn new(_name: Name, _file: &'static str, _line: u32, _column: u32) -> Self {
+        FunctionSite
+    }
+}
+
+/// What would be submitted.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Entry {
+    /// `#[profiled]`.
+    Function(&'static FunctionSite),
+}
+
+/// The scope of a function.
+#[derive(Debug)]
+pub struct Scope;
+
+impl Drop for Scope {
+    #[inline(always)]
+    fn drop(&mut self) {}
+}
+
+/// The first statement of a body.
+#[inline(always)]
+pub fn enter(_site: &'static FunctionSite) -> Scope {
+    Scope
+}
+
+/// The body of an async function, itself.
+#[derive(Debug)]
+pub struct Polled;
+
+impl Polled {
+    /// What the attribute wraps the body with.
+    #[inline(always)]
+    #[expect(clippy::new_ret_no_self, reason = "off, a future is left as it is")]
+    pub fn new<F>(_site: &'static FunctionSite, future: F) -> F {
+        future
+    }
+}
+
+/// Submits nothing.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __profiled_submit {
+    ($($entry:tt)*) => {};
+}

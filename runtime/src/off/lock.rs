@@ -1,0 +1,39 @@
+//! Locks, which stay what they are.
+
+/// Profiles a lock: switched off, the lock itself.
+///
+/// ```
+/// use std::sync::Mutex;
+///
+/// // An expression, under a name, or under its module and line.
+/// let orders = profiled::profile_mutex!("orders", Mutex::new(vec![1, 2]));
+/// let others = profiled::profile_mutex!(Mutex::new(0));
+/// orders.lock().unwrap().push(3);
+///
+/// // Statics, under their module and name.
+/// profiled::profile_mutex! {
+///     /// All that came in.
+///     pub static SEEN: Mutex<Vec<u32>> = Mutex::new(Vec::new());
+/// }
+/// # fn main() {}
+/// # SEEN.lock().unwrap().push(*others.lock().unwrap());
+/// # assert_eq!(orders.into_inner().unwrap(), [1, 2, 3]);
+/// ```
+#[macro_export]
+macro_rules! profile_mutex {
+    ($($(#[$attribute:meta])* $visibility:vis static $id:ident : $type:ty = $lock:expr;)+) => {$(
+        $(#[$attribute])*
+        $visibility static $id: $type = $lock;
+    )+};
+    ($name:expr, $lock:expr $(,)?) => {
+        $lock
+    };
+    ($lock:expr $(,)?) => {
+        $lock
+    };
+    ($($other:tt)*) => {
+        ::core::compile_error!(
+            "`profile_mutex!` takes `\"name\", lock`, or `lock`, or `static NAME: Type = lock;`"
+        )
+    };
+}

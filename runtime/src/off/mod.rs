@@ -1,0 +1,63 @@
+//! The crate when it is switched off: the same names, nothing behind them.
+//!
+//! Whoever calls the API compiles alike in both states, so each twin keeps the signature, the auto traits and the
+//! `Drop` of its original; it holds nothing, does nothing and can be optimised away to nothing. Every start
+//! succeeds and every collection is empty, so that no `expect` of a program fires because profiling is off.
+mod alloc;
+mod hidden;
+pub mod http;
+mod label;
+mod lock;
+mod profile;
+mod settings;
+mod snapshot;
+
+pub use alloc::Allocator;
+pub use profile::{Key, Kind, Profile, Tracked, lookup, profiles};
+pub use settings::{Guard, init};
+pub use snapshot::{Frame, SampleRef, Snapshot};
+
+/// The heap: what is alive, and what was ever allocated.
+pub mod heap {
+    pub use super::settings::{heap_rate as rate, heap_write as write, set_heap_rate as set_rate};
+}
+
+/// Waiting: who waited, and how long.
+pub mod block {
+    pub use super::settings::set_block_rate as set_rate;
+}
+
+/// Contention: who held a lock while others waited.
+pub mod mutex {
+    pub use super::settings::set_mutex_fraction as set_fraction;
+}
+
+/// CPU time: what was running.
+pub mod cpu {
+    pub use super::settings::{Options, Session, profile, set_continuous, start};
+}
+
+/// Key and value on the samples taken within a scope.
+pub mod labels {
+    pub use super::label::{Labels, current, with};
+}
+
+/// The standard library's locks, themselves.
+pub mod sync {
+    pub use std::sync::{LockResult, Mutex, MutexGuard, PoisonError, TryLockError, TryLockResult};
+
+    /// The lock itself.
+    pub type Profiled<L> = L;
+}
+
+/// What our macros expand to. Not part of the API.
+#[doc(hidden)]
+pub mod __private {
+    pub use super::hidden::*;
+    pub use super::label::{Scope as LabelScope, borrow as label};
+    pub use crate::__profiled_submit as submit;
+    pub use core::any::type_name;
+
+    /// Which half of the crate this is.
+    pub const ENABLED: bool = false;
+}

@@ -1,0 +1,59 @@
+//! The crate when it is switched on: its public face. `off` is the same face with nothing behind it.
+pub use crate::hook::alloc::Allocator;
+pub use crate::hook::custom::{Key, Tracked};
+pub use crate::profile::{Kind, Profile, lookup, profiles};
+pub use crate::snapshot::{SampleRef, Snapshot};
+pub use crate::surface::http;
+pub use crate::symbol::Frame;
+
+/// The heap: what is alive, and what was ever allocated.
+pub mod heap {
+    pub use crate::hook::alloc::{rate, set_rate, write};
+}
+
+/// Waiting: who waited, and how long.
+pub mod block {
+    pub use crate::hook::lock::set_block_rate as set_rate;
+}
+
+/// Contention: who held a lock while others waited.
+pub mod mutex {
+    pub use crate::hook::lock::set_mutex_fraction as set_fraction;
+}
+
+/// CPU time: what was running.
+pub mod cpu {
+    pub use crate::signal::{Options, Session, profile, set_continuous, start};
+}
+
+/// Key and value on the samples taken within a scope.
+pub mod labels {
+    pub use crate::label::{Labels, current, with};
+}
+
+/// The standard library's locks, profiled.
+pub mod sync {
+    pub use crate::hook::lock::{Lock, MutexGuard, Profiled};
+    pub use std::sync::{LockResult, PoisonError, TryLockError, TryLockResult};
+
+    /// [`std::sync::Mutex`], profiled; with this crate switched off it is that very type.
+    pub type Mutex<T> = Profiled<std::sync::Mutex<T>>;
+}
+
+/// What our macros expand to. Not part of the API.
+#[doc(hidden)]
+pub mod __private {
+    pub use crate::encode::bench;
+    pub use crate::hook::function::{Scope, enter};
+    pub use crate::hook::future::Polled;
+    pub use crate::hook::lock::{Lock, Maker};
+    pub use crate::label::Set;
+    pub use crate::profile::Entry;
+    pub use crate::site::{FunctionSite, LockSite, Name, Place};
+    pub use crate::stack::observe as stack;
+    pub use core::any::type_name;
+    pub use inventory::submit;
+
+    /// Which half of the crate this is.
+    pub const ENABLED: bool = true;
+}

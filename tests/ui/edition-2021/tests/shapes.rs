@@ -1,0 +1,8 @@
+//! The shapes in the edition of 2021.
+#![deny(warnings)]
+
+/// The edition of the code that includes the shapes.
+const EDITION: u32 = 2021;
+
+#[path = "../../shapes/mod.rs"]
+mod shapes;

@@ -1,0 +1,6 @@
+#[profiled::profiled(crate = ::elsewhere)]
+fn checkout() {}
+
+fn main() {
+    checkout();
+}

@@ -1,0 +1,8 @@
+#[profiled::profiled]
+enum State {
+    Open,
+}
+
+fn main() {
+    let State::Open = State::Open;
+}

@@ -1,0 +1,6 @@
+#[profiled::profiled(name = "checkout" crate = profiled)]
+fn checkout() {}
+
+fn main() {
+    checkout();
+}

@@ -1,0 +1,8 @@
+#[profiled::profiled]
+mod shop {
+    pub fn open() {}
+}
+
+fn main() {
+    shop::open();
+}

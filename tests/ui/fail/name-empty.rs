@@ -1,0 +1,6 @@
+#[profiled::profiled(name = "")]
+fn checkout() {}
+
+fn main() {
+    checkout();
+}

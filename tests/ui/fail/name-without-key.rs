@@ -1,0 +1,6 @@
+#[profiled::profiled("checkout")]
+fn checkout() {}
+
+fn main() {
+    checkout();
+}

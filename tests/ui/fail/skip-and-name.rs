@@ -1,0 +1,6 @@
+#[profiled::profiled(name = "checkout", skip)]
+fn checkout() {}
+
+fn main() {
+    checkout();
+}

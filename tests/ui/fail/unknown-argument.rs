@@ -1,0 +1,8 @@
+use profiled::profiled;
+
+#[profiled(nmae = "checkout")]
+fn checkout() {}
+
+fn main() {
+    checkout();
+}

@@ -1,0 +1,48 @@
+//! With `unsafe` forbidden and every lint a user may deny.
+#![forbid(unsafe_code, unsafe_op_in_unsafe_fn)]
+#![deny(missing_docs, unused, nonstandard_style, missing_debug_implementations)]
+#![deny(single_use_lifetimes, trivial_casts, unreachable_pub, unused_qualifications, unused_results)]
+#![deny(let_underscore_drop, elided_lifetimes_in_paths, unused_lifetimes, variant_size_differences)]
+#![deny(clippy::all, clippy::pedantic, clippy::nursery)]
+
+use profiled::profiled;
+use std::future::Future;
+
+/// Sync.
+#[profiled]
+#[must_use]
+pub(crate) fn sync(a: u32) -> u32 {
+    a + 1
+}
+
+/// Async.
+#[profiled]
+pub(crate) async fn asynchronous(a: &str, _guard: String) -> usize {
+    super::pause().await;
+    a.len()
+}
+
+/// A future.
+#[profiled]
+pub(crate) fn future(a: u32) -> impl Future<Output = u32> + Send {
+    async move { a }
+}
+
+#[derive(Debug)]
+pub(crate) struct Cart(u32);
+
+#[profiled(name = "forbidden")]
+impl Cart {
+    /// A method.
+    pub(crate) fn method(&mut self) -> u32 {
+        self.0 += 1;
+        self.0
+    }
+}
+
+#[test]
+fn they_all_work() {
+    assert_eq!((sync(1), Cart(1).method()), (2, 2));
+    assert_eq!(super::block_on(asynchronous("ab", String::new())), 2);
+    assert_eq!(super::block_on(future(1)), 1);
+}
