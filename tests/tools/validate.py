@@ -102,9 +102,10 @@ def check(p, size, window, limits):
             mapping = p["mapping"][home - 1]
             if not mapping["memory_start"] <= location["address"] < mapping["memory_limit"]:
                 yield "address", f"location {number} ({location['address']:#x}) is outside mapping {home}"
-            if number in used and not all(mapping[flag] == 1 for flag in FLAGS):
+            # What has no name at all may be named by others.
+            if number in used and location["line"] and not all(mapping[flag] == 1 for flag in FLAGS):
                 lacking = ", ".join(flag for flag in FLAGS if mapping[flag] != 1)
-                yield "flags", f"mapping {home} ({text(mapping['filename'])}) is used and lacks {lacking}"
+                yield "flags", f"mapping {home} ({text(mapping['filename'])}) has names and lacks {lacking}"
         for line in location["line"]:
             if not 0 < line["function_id"] <= len(p["function"]):
                 yield "function id", f"location {number} names function {line['function_id']}"
@@ -170,7 +171,8 @@ def add_labels(p, *labels):
 
 
 def used_location(p):
-    return next(p["location"][i - 1] for s in p["sample"] for i in s["location_id"] if p["location"][i - 1]["mapping_id"])
+    used = (p["location"][i - 1] for s in p["sample"] for i in s["location_id"])
+    return next(location for location in used if location["mapping_id"] and location["line"])
 
 
 def put(row, name, value):

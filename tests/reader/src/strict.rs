@@ -303,8 +303,10 @@ impl<'a> Check<'a> {
                             format_args!("{address:#x} of location {id} is outside {home}"),
                         );
                     }
-                    if used.contains(&id) && mapping[7..=10] != [1; 4] {
-                        self.wrong("flags", format_args!("mapping {home} is used and lacks a has_* flag"));
+                    // What has no name at all may be named by others.
+                    let named = used.contains(&id) && !location.lines.is_empty();
+                    if named && mapping[7..=10] != [1; 4] {
+                        self.wrong("flags", format_args!("mapping {home} has names and lacks a has_* flag"));
                     }
                 }
             }
@@ -516,9 +518,14 @@ pub(crate) mod tests {
         }
         let unused = add(3, mapping().number(1, 2).number(10, 0));
         assert_eq!(strict(&zip(&unused), false), [""; 0], "an unused mapping needs no flags");
-        let home = Builder::default().part(4, numbers(&[(1, 3), (2, 2), (3, 0x1100)]));
-        let used = [unused, home.part(2, numbers(&[(1, 3), (2, 1), (2, 1)])).0].concat();
-        assert!(strict(&zip(&used), false)[0].starts_with("flags"));
+        let nameless = numbers(&[(1, 3), (2, 2), (3, 0x1100)]);
+        let named = nameless.clone().part(4, numbers(&[(1, 1), (2, 4)]));
+        let [nameless, named] = [nameless, named].map(|location| {
+            let used = numbers(&[(1, 3), (2, 1), (2, 1)]);
+            strict(&zip(&[&unused[..], &Builder::default().part(4, location).part(2, used).0].concat()), false)
+        });
+        assert_eq!(nameless, [""; 0], "nor one that nothing is known of");
+        assert!(named[0].starts_with("flags"));
         assert!(strict(&zip(&good()), true)[0].starts_with("window"));
         let mut zipped = zip(&good());
         zipped.push(0);
