@@ -43,8 +43,8 @@ pub mod sync {
 /// What our macros expand to. Not part of the API.
 #[doc(hidden)]
 pub mod __private {
-    pub use crate::encode::bench;
     pub use crate::__profiled_when_off as when_off;
+    pub use crate::encode::bench;
     pub use crate::hook::function::{Scope, enter};
     pub use crate::hook::future::Polled;
     pub use crate::hook::lock::{Lock, Maker};

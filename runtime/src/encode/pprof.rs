@@ -76,7 +76,7 @@ struct Encoder<'a> {
 #[derive(Clone, Copy, Default)]
 struct Resolution {
     used: bool,
-    unnamed: bool,
+    named: bool,
     files: bool,
     lines: bool,
 }
@@ -261,7 +261,7 @@ impl<'a> Encoder<'a> {
             }
             let resolution = &mut self.modules[module];
             resolution.used = true;
-            resolution.unnamed |= frames.is_empty();
+            resolution.named |= !frames.is_empty();
             resolution.files |= frames.iter().any(|frame| frame.file().is_some());
             resolution.lines |= frames.iter().any(|frame| frame.line() != 0);
         }
@@ -322,9 +322,14 @@ impl<'a> Encoder<'a> {
             }
             number(5, path, &mut self.body);
             number(6, build_id, &mut self.body);
-            // Of a module that nobody asked about nothing is missing.
-            let unused = !known.used;
-            let flags = [!known.unnamed, unused || known.files, unused || known.lines, unused || known.files];
+            // Of a module that nobody asked about nothing is missing. Of one that has some names, all that this machine
+            // knows is told, and readers that looked again would overwrite it with less; one that has none may be
+            // stripped, and is left to those who have its symbols.
+            let told = known.named && self.names.lines();
+            let flags = match !known.used || told {
+                true => [true; 4],
+                false => [known.named, known.files, known.lines, known.files],
+            };
             for (tag, flag) in (7..).zip(flags).filter(|(_, flag)| *flag) {
                 bool::encode(tag, &flag, &mut self.body);
             }

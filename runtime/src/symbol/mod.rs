@@ -183,6 +183,11 @@ impl<'a> Names<'a> {
         Some((index, module))
     }
 
+    /// Whether lines and inlined functions are looked up, too.
+    pub(crate) fn lines(&self) -> bool {
+        self.level == Level::Lines
+    }
+
     /// Whether our own plumbing is to be left out at the leaf.
     pub(crate) fn cuts(&self) -> bool {
         self.snapshot.meta.places == Places::Hooked

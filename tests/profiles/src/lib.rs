@@ -1,0 +1,174 @@
+//! What the tests of the profiles share: a profile as its reader sees it, a process for each case, clocks.
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+pub use profiled_test_reader::{Frame, Label, Profile, Sample, pprof, strict};
+
+/// Writes the profile of this name and reads it back. Every file has to satisfy every reader we know.
+///
+/// # Panics
+/// If there is no such profile, or the file breaks a rule.
+pub fn read(name: &str) -> Profile {
+    checked(&file(name), false)
+}
+
+/// The profile of this name as a file.
+///
+/// # Panics
+/// If there is none.
+pub fn file(name: &str) -> Vec<u8> {
+    let profile = profiled::lookup(name).unwrap_or_else(|| panic!("no profile {name}"));
+    let mut file = Vec::new();
+    profile.write_to(&mut file, 0).expect("a vector takes it all");
+    file
+}
+
+/// A profile as text.
+///
+/// # Panics
+/// If there is none.
+pub fn text(name: &str, debug: u32) -> String {
+    let profile = profiled::lookup(name).unwrap_or_else(|| panic!("no profile {name}"));
+    let mut text = Vec::new();
+    profile.write_to(&mut text, debug).expect("a vector takes it all");
+    String::from_utf8(text).expect("UTF-8")
+}
+
+/// Writes a snapshot and reads it back.
+///
+/// # Panics
+/// If the file breaks a rule.
+pub fn read_snapshot(snapshot: &profiled::Snapshot) -> Profile {
+    let mut file = Vec::new();
+    snapshot.write(&mut file, profiled::Format::Pprof).expect("a vector takes it all");
+    checked(&file, snapshot.duration().is_some())
+}
+
+fn checked(file: &[u8], window: bool) -> Profile {
+    let wrong = strict(file, window);
+    assert!(wrong.is_empty(), "{wrong:#?}");
+    Profile::read(file)
+}
+
+/// Runs `case` in a process of its own, which is this test alone in this binary again: rates, timers and handlers of
+/// one case are nobody else's. `test` is the test's name.
+///
+/// # Panics
+/// If the process fails, or hangs for two minutes.
+pub fn alone(test: &str, case: impl FnOnce()) {
+    const VARIABLE: &str = "PROFILED_TEST_ALONE";
+    if std::env::var_os(VARIABLE).is_some() {
+        return case();
+    }
+    let program = std::env::current_exe().expect("the path of this test");
+    let mut child = Command::new(program)
+        .args([test, "--exact", "--nocapture", "--test-threads=1"])
+        .env(VARIABLE, "1")
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("this test again");
+    let id = libc::pid_t::try_from(child.id()).expect("a process id");
+    let out = drain(child.stdout.take().expect("piped"));
+    let err = drain(child.stderr.take().expect("piped"));
+    let mut waited = Duration::ZERO;
+    let status = loop {
+        if let Some(status) = child.try_wait().expect("our child") {
+            break status;
+        }
+        if waited > Duration::from_secs(120) {
+            kill(id, libc::SIGKILL);
+            panic!("{test} hangs\n{}\n{}", out.join().unwrap(), err.join().unwrap());
+        }
+        std::thread::sleep(Duration::from_millis(5));
+        waited += Duration::from_millis(5);
+    };
+    let (out, err) = (out.join().unwrap(), err.join().unwrap());
+    assert!(status.success() && out.contains("1 passed"), "{test} alone: {status}\n{out}\n{err}");
+    eprint!("{err}");
+}
+
+fn drain(mut from: impl std::io::Read + Send + 'static) -> std::thread::JoinHandle<String> {
+    std::thread::spawn(move || {
+        let mut bytes = Vec::new();
+        _ = from.read_to_end(&mut bytes);
+        String::from_utf8_lossy(&bytes).into_owned()
+    })
+}
+
+/// Sends a signal.
+#[expect(unsafe_code, reason = "a system call")]
+pub fn kill(process: libc::pid_t, signal: i32) {
+    // SAFETY: takes two numbers.
+    unsafe { libc::kill(process, signal) };
+}
+
+/// CPU time of this process so far, as `getrusage` has it: user and system.
+#[expect(unsafe_code, reason = "a system call")]
+pub fn cpu_time() -> Duration {
+    // SAFETY: all-zero is a valid `rusage`, and the call fills it.
+    let usage = unsafe {
+        let mut usage: libc::rusage = std::mem::zeroed();
+        libc::getrusage(libc::RUSAGE_SELF, &raw mut usage);
+        usage
+    };
+    let time = |t: libc::timeval| Duration::new(t.tv_sec as u64, t.tv_usec as u32 * 1000);
+    time(usage.ru_utime) + time(usage.ru_stime)
+}
+
+/// How long a test that only looks for crashes goes on.
+pub fn stress() -> Duration {
+    let seconds = std::env::var("PROFILED_STRESS_SECONDS").ok().and_then(|text| text.parse().ok());
+    Duration::from_secs_f64(seconds.unwrap_or(2.0))
+}
+
+/// A file for Go's `pprof`, gone when it is dropped.
+#[derive(Debug)]
+pub struct File(std::path::PathBuf);
+
+impl File {
+    /// Holds `content`.
+    ///
+    /// # Panics
+    /// If it cannot be written.
+    pub fn new(name: &str, content: &[u8]) -> File {
+        let path = std::env::temp_dir().join(format!("profiled-{}-{name}", std::process::id()));
+        std::fs::write(&path, content).expect("a temporary file");
+        File(path)
+    }
+
+    /// What `pprof` prints about it.
+    pub fn pprof(&self, options: &[&str]) -> String {
+        let mut args = options.to_vec();
+        args.push(self.0.to_str().expect("UTF-8"));
+        pprof(&args)
+    }
+
+    /// `pprof -top` of one sample type: each function with what is its own and what is below it, in the type's unit.
+    ///
+    /// # Panics
+    /// If there is no such table.
+    pub fn top(&self, sample_type: &str, unit: &str) -> Vec<(String, f64, f64)> {
+        let sample_type = format!("-sample_index={sample_type}");
+        let unit = format!("-unit={unit}");
+        let options =
+            ["-top", "-nodecount=100000", "-nodefraction=0", "-symbolize=none", &sample_type, &unit];
+        let text = self.pprof(&options);
+        let number = |cell: &str| -> f64 {
+            let digits = cell.trim_end_matches(|c: char| c.is_alphabetic());
+            digits.parse().unwrap_or_else(|_| panic!("{cell} in\n{text}"))
+        };
+        let rows = text.lines().skip_while(|line| !line.trim_start().starts_with("flat")).skip(1);
+        rows.map(|line| {
+            let cells: Vec<&str> = line.split_whitespace().collect();
+            (cells[5..].join(" "), number(cells[0]), number(cells[3]))
+        })
+        .collect()
+    }
+}
+
+impl Drop for File {
+    fn drop(&mut self) {
+        _ = std::fs::remove_file(&self.0);
+    }
+}
