@@ -276,7 +276,7 @@ fn attend() {
         drop(sampler);
         looks = looks.wrapping_add(1);
         // Libraries that were loaded since: once a second is soon enough.
-        if looks % 20 == 0 {
+        if looks.is_multiple_of(20) {
             stack::prepare();
         }
     }

@@ -237,6 +237,7 @@ impl<'a> SampleRef<'a> {
 }
 
 /// The name of the function at `address` now, for `/debug/pprof/symbol`: the outermost one of those inlined there.
+#[cfg_attr(not(feature = "http"), expect(dead_code, reason = "only the server asks"))]
 pub(crate) fn name_of(address: u64) -> Option<String> {
     let modules = crate::stack::modules();
     let (index, module) = modules
