@@ -205,7 +205,7 @@ fn mentions(function: &Function, statements: &[TokenTree]) -> Vec<Ident> {
     names.reverse();
     names.retain(|name| {
         let name = name.to_string();
-        name.starts_with('_') || words.iter().any(|word| *word == name)
+        name.starts_with('_') || words.contains(&name)
     });
     names
 }
