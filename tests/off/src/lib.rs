@@ -153,6 +153,7 @@ pub fn labelled() -> (u32, Vec<(String, String)>) {
 }
 
 /// Servers, at addresses of all sorts that can be had.
+#[allow(clippy::needless_borrows_for_generic_args)] // a reference to an address is one, too
 pub fn servers() -> profiled::Result<Vec<String>> {
     let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
     let handler = || http::Handler::new().prefix("/d").token("t").allow_remote(false).allow_host("h");

@@ -36,7 +36,7 @@ fn whole(all @ (a, _): (u32, u32)) -> u32 {
 }
 
 #[profiled]
-fn conditional(#[cfg(all())] a: u32, #[cfg(any())] b: Nothing) -> u32 {
+fn conditional(#[cfg(any(unix, not(unix)))] a: u32, #[cfg(any())] b: Nothing) -> u32 {
     a
 }
 
@@ -53,7 +53,7 @@ async fn async_patterns(
 }
 
 #[profiled]
-async fn async_conditional(#[cfg(all())] a: u32, #[cfg(any())] b: Nothing) -> u32 {
+async fn async_conditional(#[cfg(any(unix, not(unix)))] a: u32, #[cfg(any())] b: Nothing) -> u32 {
     a
 }
 

@@ -1,5 +1,6 @@
 //! All shapes, expanded, over the crate that is off.
 #![deny(warnings)]
+#![allow(clippy::all)] // odd shapes are the point
 
 /// The edition of the code that includes the shapes.
 const EDITION: u32 = 2024;
