@@ -6,6 +6,7 @@
 //! loader's lock and builds afterwards.
 use std::ops::ControlFlow;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
 use super::known::{Identity, Known, New, overlap, recognise};
@@ -25,6 +26,10 @@ const PATIENCE: Duration = Duration::from_secs(2);
 const BUILD_ROOM: u64 = 64 << 10;
 
 pub(super) static STATE: Published<State> = Published::new();
+
+/// Set in a forked child. Another thread of the parent may have held the loader's lock, which then stays locked for
+/// ever: from here on only [`meet`] finds new modules.
+static FORKED: AtomicBool = AtomicBool::new(false);
 
 /// One version of everything.
 pub(super) struct State {
@@ -56,6 +61,9 @@ pub(super) fn refresh() {
     if STATE.is_empty() {
         begin(sys::stack::here());
     }
+    if FORKED.load(Relaxed) {
+        return;
+    }
     let Some((before, known)) = STATE.read(|state| state.map(|state| (state.changes, state.known.clone())))
     else {
         return;
@@ -81,6 +89,12 @@ pub(super) fn refresh() {
     }
     let next = state.next(seen, changes);
     writer.replace(next);
+}
+
+/// See [`super::after_fork_in_child`].
+pub(super) fn after_fork_in_child() {
+    FORKED.store(true, Relaxed);
+    STATE.after_fork_in_child();
 }
 
 /// Takes in the one module that holds `address`, which the calling thread will return to, if the loader knows it
