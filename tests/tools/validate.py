@@ -94,7 +94,6 @@ def check(p, size, window, limits):
                 yield "label twice", f"sample {index} has {key!r} twice"
             seen.add(key)
 
-    known = {}
     for location in p["location"]:
         number, home = location["id"], location["mapping_id"]
         if home > len(p["mapping"]):
@@ -103,20 +102,15 @@ def check(p, size, window, limits):
             mapping = p["mapping"][home - 1]
             if not mapping["memory_start"] <= location["address"] < mapping["memory_limit"]:
                 yield "address", f"location {number} ({location['address']:#x}) is outside mapping {home}"
-            if number in used:
-                known.setdefault(home, []).append(what_is_known(p, location))
+            # What has no name at all may be named by others.
+            if number in used and location["line"] and not all(mapping[flag] == 1 for flag in FLAGS):
+                lacking = ", ".join(flag for flag in FLAGS if mapping[flag] != 1)
+                yield "flags", f"mapping {home} ({text(mapping['filename'])}) has names and lacks {lacking}"
         for line in location["line"]:
             if not 0 < line["function_id"] <= len(p["function"]):
                 yield "function id", f"location {number} names function {line['function_id']}"
             if line["line"] < 0:
                 yield "line", f"location {number} has line {line['line']}"
-    for home, locations in known.items():
-        named, files, lines = zip(*locations)
-        truth = (all(named), any(files), any(lines), any(files))
-        for flag, true in zip(FLAGS, truth):
-            if bool(p["mapping"][home - 1][flag]) != true:
-                where = f"mapping {home} ({text(p['mapping'][home - 1]['filename'])})"
-                yield "flags", f"{where} says {flag}={p['mapping'][home - 1][flag]}, its locations say {int(true)}"
     for function in p["function"]:
         if not text(function["name"]):
             yield "function name", f"function {function['id']} has no name"
@@ -133,14 +127,6 @@ def check(p, size, window, limits):
         yield "samples", f"{len(p['sample'])} samples"
     if limits and size >= LIMITS["bytes"]:
         yield "size", f"{size} bytes uncompressed"
-
-
-def what_is_known(p, location):
-    """Of a location: whether it has names, files, lines. A name in brackets stands for an address that has none."""
-    functions = [p["function"][i] for i in (line["function_id"] - 1 for line in location["line"]) if 0 <= i < len(p["function"])]
-    names = [p["string_table"][f["name"]] for f in functions if 0 <= f["name"] < len(p["string_table"])]
-    named = bool(names) and not any(name.startswith(b"[") for name in names)
-    return named, any(f["filename"] for f in functions), any(line["line"] > 0 for line in location["line"])
 
 
 def messages(p, where="the profile", schema=wire.PROFILE):
@@ -185,15 +171,12 @@ def add_labels(p, *labels):
 
 
 def used_location(p):
-    return next(p["location"][i - 1] for s in p["sample"] for i in s["location_id"] if p["location"][i - 1]["mapping_id"])
+    used = (p["location"][i - 1] for s in p["sample"] for i in s["location_id"])
+    return next(location for location in used if location["mapping_id"] and location["line"])
 
 
 def put(row, name, value):
     row[name] = value
-
-
-def flip(row, name):
-    row[name] = 1 - row[name]
 
 
 def shift_ids(p):
@@ -221,7 +204,7 @@ CHANGES = {
     "label twice": lambda p: add_labels(p, *[(add_text(p, b"twice"), 1, 0)] * 2),
     "mapping id": lambda p: put(used_location(p), "mapping_id", len(p["mapping"]) + 1),
     "address": lambda p: put(used_location(p), "address", (1 << 64) - 1),
-    "flags": lambda p: flip(p["mapping"][used_location(p)["mapping_id"] - 1], "has_inline_frames"),
+    "flags": lambda p: put(p["mapping"][used_location(p)["mapping_id"] - 1], "has_inline_frames", 0),
     "function id": lambda p: put(next(l for l in p["location"] if l["line"])["line"][0], "function_id", 0),
     "line": lambda p: put(next(l for l in p["location"] if l["line"])["line"][0], "line", -1),
     "function name": lambda p: put(p["function"][0], "name", 0),

@@ -1,5 +1,4 @@
 //! The rules of every reader we know, and what we promise on top; the same as in `tests/tools/validate.py`.
-use std::collections::BTreeMap;
 use std::collections::HashSet;
 
 use crate::wire::{Value, fields, numbers, unzip};
@@ -288,7 +287,6 @@ impl<'a> Check<'a> {
             self.index("a mapping", mapping[5]);
             self.index("a mapping", mapping[6]);
         }
-        let mut known: BTreeMap<u64, [bool; 4]> = BTreeMap::new();
         for location in std::mem::take(&mut self.locations) {
             let id = location.id;
             match location.mapping {
@@ -305,20 +303,10 @@ impl<'a> Check<'a> {
                             format_args!("{address:#x} of location {id} is outside {home}"),
                         );
                     }
-                    if used.contains(&id) {
-                        let truth = known.entry(home).or_insert([true, false, false, false]);
-                        let functions: Vec<[u64; 16]> = (location.lines.iter())
-                            .filter_map(|&(function, _)| {
-                                self.functions.get(function.wrapping_sub(1) as usize).copied()
-                            })
-                            .collect();
-                        // A name in brackets stands for an address that has none.
-                        let nameless =
-                            |row: &[u64; 16]| self.text(row[2]).is_none_or(|name| name.starts_with(b"["));
-                        truth[0] &= !functions.is_empty() && !functions.iter().any(nameless);
-                        truth[1] |= functions.iter().any(|row| row[4] != 0);
-                        truth[2] |= location.lines.iter().any(|&(_, line)| line > 0);
-                        truth[3] = truth[1];
+                    // What has no name at all may be named by others.
+                    let named = used.contains(&id) && !location.lines.is_empty();
+                    if named && mapping[7..=10] != [1; 4] {
+                        self.wrong("flags", format_args!("mapping {home} has names and lacks a has_* flag"));
                     }
                 }
             }
@@ -329,14 +317,6 @@ impl<'a> Check<'a> {
                 if line.cast_signed() < 0 {
                     self.wrong("line", format_args!("location {id}"));
                 }
-            }
-        }
-        for (home, truth) in known {
-            let flags = &self.mappings[home as usize - 1][7..=10];
-            if flags != truth.map(u64::from) {
-                let sentence =
-                    format!("mapping {home} says {flags:?} of what is known, its locations say {truth:?}");
-                self.wrong("flags", sentence);
             }
         }
         for function in self.functions.clone() {
@@ -538,9 +518,14 @@ pub(crate) mod tests {
         }
         let unused = add(3, mapping().number(1, 2).number(10, 0));
         assert_eq!(strict(&zip(&unused), false), [""; 0], "an unused mapping needs no flags");
-        let home = Builder::default().part(4, numbers(&[(1, 3), (2, 2), (3, 0x1100)]));
-        let used = [unused, home.part(2, numbers(&[(1, 3), (2, 1), (2, 1)])).0].concat();
-        assert!(strict(&zip(&used), false)[0].starts_with("flags"));
+        let nameless = numbers(&[(1, 3), (2, 2), (3, 0x1100)]);
+        let named = nameless.clone().part(4, numbers(&[(1, 1), (2, 4)]));
+        let [nameless, named] = [nameless, named].map(|location| {
+            let used = numbers(&[(1, 3), (2, 1), (2, 1)]);
+            strict(&zip(&[&unused[..], &Builder::default().part(4, location).part(2, used).0].concat()), false)
+        });
+        assert_eq!(nameless, [""; 0], "nor one that nothing is known of");
+        assert!(named[0].starts_with("flags"));
         assert!(strict(&zip(&good()), true)[0].starts_with("window"));
         let mut zipped = zip(&good());
         zipped.push(0);
