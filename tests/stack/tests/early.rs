@@ -81,6 +81,8 @@ fn a_forked_child_goes_on() {
             unsafe {
                 let child = libc::fork();
                 if child == 0 {
+                    // A child that hangs is a failure, and leaves nothing behind.
+                    libc::alarm(10);
                     ours::after_fork_in_child();
                     let (addresses, truncated) = ours::capture_addresses(0);
                     ours::prepare();
