@@ -70,9 +70,9 @@ def workspace_values(manifest, crate):
     return manifest
 
 
-def build(crate, debug):
+def build(crate, debug, target):
     command = [os.environ.get("CARGO", "cargo"), "build", "--quiet", "--no-default-features", "--message-format=json"]
-    environment = dict(os.environ, CARGO_INCREMENTAL="0", RUSTFLAGS="-C codegen-units=1")
+    environment = dict(os.environ, CARGO_INCREMENTAL="0", RUSTFLAGS="-C codegen-units=1", CARGO_TARGET_DIR=target)
     if not debug:
         command.append("--release")
     output = run(command, cwd=crate, env=environment)
@@ -140,7 +140,8 @@ def main():
             if os.path.exists(lock):
                 shutil.copy(lock, place)
             results[variant] = {
-                os.path.basename(name).split("-")[0]: functions(name) for name in build(place, debug)
+                os.path.basename(name).split("-")[0]: functions(name)
+                for name in build(place, debug, os.path.join(work, "target"))
             }
             shutil.rmtree(os.path.join(work, variant), ignore_errors=True)
             os.rename(place, os.path.join(work, variant))
