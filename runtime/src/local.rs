@@ -147,7 +147,10 @@ thread_local! {
 /// This thread's.
 #[inline(always)]
 pub(crate) fn with<R>(f: impl FnOnce(&Local) -> R) -> R {
-    LOCAL.with(f)
+    // The compiler inlines `LocalKey::with` around something small, and may not around `f`.
+    let local = LOCAL.with(ptr::from_ref);
+    // SAFETY: a thread-local without a destructor is there as long as its thread runs code, which `f` does.
+    f(unsafe { &*local })
 }
 
 impl Local {
