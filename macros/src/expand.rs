@@ -110,8 +110,8 @@ fn instrument(args: &Args, function: Function) -> TokenStream {
         let (polled, new) = (mixed("Polled"), mixed("new"));
         quote! { #private::#polled::#new(#site, async move #inner).await }
     } else if let Some(tail) = Tail::of(&statements) {
-        let (before, head) = (&statements[..tail.begin], &statements[tail.begin..]);
-        wrap_tail(&private, &site, &function, before, head, &tail)
+        let (before, expression) = statements.split_at(tail.begin);
+        wrap_tail(&private, &site, before, expression, &tail)
     } else {
         let (enter, scope) = (mixed("enter"), mixed("_scope"));
         quote! {
@@ -205,7 +205,7 @@ fn mentions(function: &Function, statements: &[TokenTree]) -> Vec<Ident> {
     names.reverse();
     names.retain(|name| {
         let name = name.to_string();
-        name.starts_with('_') || words.iter().any(|word| *word == name)
+        name.starts_with('_') || words.contains(&name)
     });
     names
 }
@@ -273,7 +273,8 @@ fn pattern(tokens: &[TokenTree], names: &mut Vec<Ident>) {
                     || punct(at + 1, '!')
                     || (at > 0 && punct(at - 1, ':') && at > 1 && punct(at - 2, ':'))
                     || matches!(tokens.get(at + 1), Some(TokenTree::Group(g)) if g.delimiter() != Delimiter::None);
-                let named = text.starts_with(|c: char| c.is_lowercase() || c == '_') || text.starts_with("r#");
+                let named =
+                    text.starts_with(|c: char| c.is_lowercase() || c == '_') || text.starts_with("r#");
                 if !keyword && !lifetime && !part && named {
                     names.push(ident.clone());
                 }
@@ -383,73 +384,24 @@ fn boxing_path(tokens: &[TokenTree]) -> Option<usize> {
     Some(begin)
 }
 
+/// The `async` block wrapped, where it stands. Its type is inferred as it was: unlike that of an `async fn` it is not
+/// declared.
 fn wrap_tail(
     private: &TokenStream,
     site: &TokenStream,
-    function: &Function,
     before: &[TokenTree],
-    tail: &[TokenTree],
-    kind: &Tail,
+    expression: &[TokenTree],
+    tail: &Tail,
 ) -> TokenStream {
-    let output = function.output.as_deref().and_then(future_output);
     let (polled, new) = (mixed("Polled"), mixed("new"));
-    let wrap = |expression: Vec<TokenTree>| {
-        let mut expression = expression;
-        let mut rest = TokenStream::new();
-        if let Some(comma) =
-            expression.pop_if(|token| matches!(token, TokenTree::Punct(p) if p.as_char() == ','))
-        {
-            rest.extend([comma]);
+    match expression.split_last() {
+        Some((TokenTree::Group(arguments), path)) if tail.is_boxed => {
+            let block = arguments.stream();
+            let arguments = within(arguments, quote! { #private::#polled::#new(#site, #block) });
+            quote! { #(#before)* #(#path)* #arguments }
         }
-        if let Some(TokenTree::Group(body)) = expression.pop() {
-            let (inner_attributes, statements) = split(&body);
-            let edge = output.as_deref().and_then(|output| dead_edge(&function.name, Some(output), &[]));
-            let body = within(&body, quote! { #(#inner_attributes)* #edge #(#statements)* });
-            expression.push(TokenTree::Group(body));
-        }
-        quote! { #private::#polled::#new(#site, #(#expression)*) #rest }
-    };
-    let (last, path) = tail.split_last().expect("a tail has tokens");
-    match last {
-        TokenTree::Group(arguments) if kind.is_boxed => {
-            let inner = within(arguments, wrap(arguments.stream().into_iter().collect()));
-            quote! { #(#before)* #(#path)* #inner }
-        }
-        _ => {
-            let wrapped = wrap(tail.to_vec());
-            quote! { #(#before)* #wrapped }
-        }
+        _ => quote! { #(#before)* #private::#polled::#new(#site, #(#expression)*) },
     }
-}
-
-/// The `T` of `impl Future<Output = T>`, however deep in boxes and pins.
-fn future_output(tokens: &[TokenTree]) -> Option<Vec<TokenTree>> {
-    for (at, token) in tokens.iter().enumerate() {
-        match token {
-            TokenTree::Group(group) => {
-                let content: Vec<TokenTree> = group.stream().into_iter().collect();
-                if let Some(output) = future_output(&content) {
-                    return Some(output);
-                }
-            }
-            TokenTree::Ident(word)
-                if word == "Output"
-                    && matches!(tokens.get(at + 1), Some(TokenTree::Punct(p)) if p.as_char() == '=') =>
-            {
-                let mut angles = Angles::default();
-                let from = at + 2;
-                let ends = |token: &TokenTree| {
-                    angles.see(token);
-                    angles.depth < 0
-                        || (angles.depth == 0 && matches!(token, TokenTree::Punct(p) if p.as_char() == ','))
-                };
-                let end = tokens[from..].iter().position(ends).map_or(tokens.len(), |length| from + length);
-                return Some(tokens[from..end].to_vec());
-            }
-            _ => {}
-        }
-    }
-    None
 }
 
 /// Inner attributes, which have to stay first, and the statements.

@@ -90,7 +90,9 @@ impl Attribute {
 
     /// The arguments, if this is what an annotated `impl` block appends to its methods.
     pub(crate) fn hidden_arguments(&self) -> Option<TokenStream> {
-        let Some(TokenTree::Group(arguments)) = self.brackets.stream().into_iter().last() else { return None };
+        let Some(TokenTree::Group(arguments)) = self.brackets.stream().into_iter().last() else {
+            return None;
+        };
         let first = arguments.stream().into_iter().next()?;
         (ident(&first)? == crate::args::METHOD).then(|| arguments.stream())
     }
@@ -298,7 +300,8 @@ fn read_members(tokens: TokenStream) -> Vec<Member> {
                 Some("const") => is_const = true,
                 Some("pub" | "crate" | "default" | "async" | "unsafe" | "safe" | "extern") => {}
                 None if matches!(tokens[at], TokenTree::Literal(_)) => {}
-                None if matches!(&tokens[at], TokenTree::Group(g) if g.delimiter() == Delimiter::Parenthesis) => {}
+                None if matches!(&tokens[at], TokenTree::Group(g) if g.delimiter() == Delimiter::Parenthesis) =>
+                    {}
                 _ => break,
             }
             at += 1;
@@ -318,7 +321,8 @@ fn read_members(tokens: TokenStream) -> Vec<Member> {
 
 /// The `;` of a constant or a type; the braces or the `;` of a macro's invocation.
 fn end_of_member(tokens: &[TokenTree], from: usize, is_const: bool) -> usize {
-    let is_invocation = !is_const && !matches!(tokens.get(from).and_then(ident).as_deref(), Some("type" | "static"));
+    let is_invocation =
+        !is_const && !matches!(tokens.get(from).and_then(ident).as_deref(), Some("type" | "static"));
     let ends = |token: &TokenTree| match token {
         TokenTree::Punct(punct) => punct.as_char() == ';',
         TokenTree::Group(group) => is_invocation && group.delimiter() == Delimiter::Brace,

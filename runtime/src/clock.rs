@@ -44,7 +44,11 @@ fn slow_ticks() -> u64 {
 #[inline]
 pub(crate) fn elapsed(from: u64, to: u64) -> u64 {
     let ticks = to.wrapping_sub(from);
-    if ticks > u64::MAX / 2 { 0 } else { (u128::from(ticks) * u128::from(SCALE.load(Relaxed)) >> 32) as u64 }
+    if ticks > u64::MAX / 2 {
+        0
+    } else {
+        ((u128::from(ticks) * u128::from(SCALE.load(Relaxed))) >> 32) as u64
+    }
 }
 
 /// Nanoseconds that a measured stretch holds although nothing happened: the distance of two looks at the clock.

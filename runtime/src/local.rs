@@ -153,6 +153,14 @@ pub(crate) fn with<R>(f: impl FnOnce(&Local) -> R) -> R {
     f(unsafe { &*local })
 }
 
+/// What this thread does from now on is ours and not the program's: hooks only forward.
+pub(crate) fn serve() {
+    with(|local| {
+        local.inside.set(true);
+        local.countdown.set(i64::MAX);
+    });
+}
+
 impl Local {
     /// The counter of the site with this id, if it has an id and this thread has room for it.
     #[inline(always)]
@@ -185,15 +193,21 @@ impl Local {
 
     /// Runs `f` unless we are inside ourselves already; hooks that fire meanwhile only forward.
     pub(crate) fn enter<R>(&self, f: impl FnOnce() -> R) -> Option<R> {
-        if self.inside.replace(true) {
-            return None;
+        if self.inside.get() { None } else { Some(self.aside(f)) }
+    }
+
+    /// Runs `f`, inside already or not; hooks that fire meanwhile only forward. A panic of `f` leaves too.
+    pub(crate) fn aside<R>(&self, f: impl FnOnce() -> R) -> R {
+        struct Leave<'a>(&'a Local, bool, i64);
+        impl Drop for Leave<'_> {
+            fn drop(&mut self) {
+                self.0.inside.set(self.1);
+                self.0.countdown.set(self.2);
+            }
         }
         // The countdown stands still: what we allocate for ourselves is not the program's.
-        let countdown = self.countdown.replace(i64::MAX);
-        let result = f();
-        self.countdown.set(countdown);
-        self.inside.set(false);
-        Some(result)
+        let _leave = Leave(self, self.inside.replace(true), self.countdown.replace(i64::MAX));
+        f()
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! A module keeps the span of *epochs* it was loaded in. The epoch advances when a module goes away, and every
 //! stack notes the epoch it was taken in, so that an address of an unloaded library is never given the name of
-//! whatever was loaded in its place.
+//! whatever was loaded in its place. The last 1024 modules that went away are remembered.
 use std::sync::Arc;
 
 /// A mapped stretch of code.
@@ -19,7 +19,8 @@ pub(crate) struct Segment {
 /// A program, a library, or the vdso.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Module {
-    /// The file's path as the loader knows it; `[vdso]` for the kernel's.
+    /// The file's path as the loader knows it; `[vdso]` for the kernel's. The file may have been replaced since: the
+    /// build id tells.
     pub(crate) path: String,
     /// The GNU build id, empty when the file has none.
     pub(crate) build_id: Vec<u8>,
@@ -27,7 +28,8 @@ pub(crate) struct Module {
     pub(crate) bias: u64,
     /// The executable segments, in order of their addresses.
     pub(crate) text: Vec<Segment>,
-    /// The epoch in which it was first seen.
+    /// The first epoch whose stacks may hold its addresses: the one before it was seen, unless it took another's
+    /// place.
     pub(crate) first_epoch: u32,
     /// The last epoch in which it was there; `u32::MAX` while it is loaded.
     pub(crate) last_epoch: u32,

@@ -39,27 +39,32 @@ pub(crate) trait Source: Sync + RefUnwindSafe {
     fn snapshot(&self, name: &'static str) -> Snapshot;
 
     /// Begins a window of its own, sampled at `hz`, for profiles that have to be switched on to see anything.
+    #[cfg_attr(not(feature = "http"), expect(dead_code, reason = "only the server asks"))]
     fn start(&self, _hz: u32) -> Result<Box<dyn Recording>> {
         Err(Error::Unsupported("this profile records by itself; take two snapshots and their difference"))
     }
 
     /// Whether [`start`](Self::start) is how a window of it is made.
+    #[cfg_attr(not(feature = "http"), expect(dead_code, reason = "only the server asks"))]
     fn is_started(&self) -> bool {
         false
     }
 
     /// Whether values only grow, so that the difference of two snapshots is a window.
+    #[cfg_attr(not(feature = "http"), expect(dead_code, reason = "only the server asks"))]
     fn is_cumulative(&self) -> bool {
         true
     }
 
     /// The rate in force, for people: `1 sample in 524288 bytes`.
+    #[cfg_attr(not(feature = "http"), expect(dead_code, reason = "only the server asks"))]
     fn rate(&self) -> Option<String> {
         None
     }
 }
 
 /// A window that was begun with [`Source::start`]. Dropping it ends it without a result.
+#[cfg_attr(not(feature = "http"), expect(dead_code, reason = "only the server asks"))]
 pub(crate) trait Recording: Send {
     /// Ends the window.
     fn finish(self: Box<Self>) -> Snapshot;
@@ -204,6 +209,7 @@ impl Profile {
     }
 
     /// What fills it, unless `add` does.
+    #[cfg_attr(not(feature = "http"), expect(dead_code, reason = "only the server asks"))]
     pub(crate) fn source(&self) -> Option<&'static dyn Source> {
         match self.content {
             Content::Source(source) => Some(source),
@@ -212,6 +218,7 @@ impl Profile {
     }
 
     /// The declared name, if it was taken and this profile goes by another.
+    #[cfg_attr(not(feature = "http"), expect(dead_code, reason = "only the server asks"))]
     pub(crate) fn renamed_from(&self) -> Option<&str> {
         (self.name() != self.declared).then_some(&*self.declared)
     }

@@ -198,6 +198,10 @@ impl Snapshot {
     ///
     /// # Errors
     /// [`Error::Mismatch`] if the two are not of the same profile with the same value types.
+    #[expect(
+        clippy::mutable_key_type,
+        reason = "a stack is compared and hashed by its place, which never changes"
+    )]
     pub fn delta(&self, earlier: &Snapshot) -> Result<Snapshot> {
         if self.meta.profile != earlier.meta.profile || self.meta.value_types != earlier.meta.value_types {
             return Err(Error::Mismatch);
@@ -235,6 +239,7 @@ impl Snapshot {
     }
 
     /// Folds the smallest rows into one `[other]` until there are at most `limit`. The sums stay.
+    #[cfg_attr(not(feature = "http"), expect(dead_code, reason = "only the server asks"))]
     pub(crate) fn cap(&mut self, limit: usize) {
         if self.rows.len() <= limit || limit == 0 {
             return;
@@ -295,6 +300,10 @@ impl Snapshot {
         }
     }
 
+    #[expect(
+        clippy::mutable_key_type,
+        reason = "a stack is compared and hashed by its place, which never changes"
+    )]
     fn merge(&mut self) {
         let mut places: HashMap<Key, usize> = HashMap::with_capacity(self.rows.len());
         let mut merged: Vec<Row> = Vec::with_capacity(self.rows.len());
@@ -346,6 +355,8 @@ impl<'a> SampleRef<'a> {
 
     /// The labels, user's first.
     pub fn labels(&self) -> impl Iterator<Item = (&'a str, LabelValue<'a>)> + use<'a> {
+        // Not the identity: it makes the lifetimes those of the snapshot.
+        #[expect(clippy::map_identity, reason = "shortens the lifetimes")]
         self.row.key.labels().map(|pair| -> (&'a str, LabelValue<'a>) { pair })
     }
 }

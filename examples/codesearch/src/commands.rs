@@ -54,7 +54,7 @@ impl Commands {
             index::replace(Some(Arc::new(index)));
         }
         self.rounds.fetch_add(1, Ordering::Relaxed);
-        let mut text = line(&progress, begin);
+        let mut text = line("indexed", &progress, begin);
         let unreadable = found.unreadable + progress.unreadable.load(Ordering::Relaxed);
         let not_text = progress.not_text.load(Ordering::Relaxed);
         text += &format!(" ({unreadable} could not be read, {not_text} were not text)");
@@ -108,7 +108,7 @@ fn report(progress: &Progress, (files, bytes): (usize, u64), begin: Instant, rea
         if ready.load(Ordering::Relaxed) {
             break;
         }
-        let text = format!("{} of {files} files, {} MB", line(progress, begin), bytes >> 20);
+        let text = format!("{}, of {files} files, {:.1} MB", line("indexing", progress, begin), mb(bytes));
         // A terminal that went away is no reason to stop.
         _ = if live { write!(out, "\r{text}  ") } else { writeln!(out, "{text}") };
     }
@@ -117,8 +117,12 @@ fn report(progress: &Progress, (files, bytes): (usize, u64), begin: Instant, rea
     }
 }
 
-fn line(progress: &Progress, begin: Instant) -> String {
+fn line(doing: &str, progress: &Progress, begin: Instant) -> String {
     let files = progress.files.load(Ordering::Relaxed);
-    let mb = progress.bytes.load(Ordering::Relaxed) as f64 / f64::from(1 << 20);
-    format!("indexed {files} files, {mb:.1} MB in {:.1} s", begin.elapsed().as_secs_f64())
+    let mb = mb(progress.bytes.load(Ordering::Relaxed));
+    format!("{doing} {files} files, {mb:.1} MB in {:.1} s", begin.elapsed().as_secs_f64())
+}
+
+fn mb(bytes: u64) -> f64 {
+    bytes as f64 / f64::from(1 << 20)
 }

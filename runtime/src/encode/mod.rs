@@ -3,6 +3,7 @@
 //! Encoders spell what `symbol` found; they look nothing up. The same snapshot gives the same bytes.
 mod columns;
 mod folded;
+mod places;
 mod pprof;
 #[cfg(test)]
 pub(crate) mod proto;

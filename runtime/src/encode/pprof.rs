@@ -13,6 +13,7 @@ use std::time::UNIX_EPOCH;
 use prost::encoding::{WireType, bool, encode_key, encode_varint, encoded_len_varint, int64, uint64};
 
 use super::CHUNK;
+use super::places::{Cut, Places, Varint};
 use crate::record::{LabelValue, ValueType};
 use crate::snapshot::{SampleRef, Snapshot};
 use crate::symbol::{Frame, Names, is_all_plumbing, plumbing};
@@ -379,130 +380,6 @@ struct Table {
     epoch: u32,
     at: usize,
     places: Places,
-}
-
-/// A location's id as it is written: the bytes from the lowest on, their number in the top one. Never 0.
-///
-/// Ids stay below 2^28 for want of memory.
-#[derive(Clone, Copy, Default)]
-struct Varint(u64);
-
-impl Varint {
-    fn new(id: u64) -> Varint {
-        let mut bytes = [0; 8];
-        let len = encoded_len_varint(id).min(4);
-        encode_varint(id, &mut &mut bytes[..]);
-        Varint(u64::from_le_bytes(bytes) & 0xffff_ffff | (len as u64) << 56)
-    }
-
-    /// Writes it at `end`, and says where it ends. Four bytes are touched whatever its length: no branch.
-    #[inline]
-    fn write(self, body: &mut [u8], end: usize) -> usize {
-        body[end..end + 4].copy_from_slice(&(self.0 as u32).to_le_bytes());
-        end + (self.0 >> 56) as usize
-    }
-}
-
-/// Addresses and the locations they were given, for 30 look-ups a sample.
-///
-/// A hash table of small buckets: all of a bucket is compared without a branch, since which of its places matches
-/// no processor can guess. Full buckets pass what they cannot take to the next one.
-struct Places {
-    buckets: Vec<Bucket>,
-    used: usize,
-    /// What the leaf side of stacks begins with; few.
-    cuts: Cuts,
-}
-
-const WAYS: usize = 4;
-
-/// A cache line. Places are filled from the first on; a free one has a varint without length.
-#[derive(Clone, Copy, Default)]
-#[repr(C, align(64))]
-struct Bucket {
-    addresses: [u64; WAYS],
-    varints: [Varint; WAYS],
-}
-
-type Cuts = std::collections::BTreeMap<u64, Cut>;
-
-/// What of an address is left out where it begins a stack.
-#[derive(Clone, Copy)]
-enum Cut {
-    None,
-    /// So many of the innermost functions; and the location without them, once it is there.
-    Some(usize, Option<Varint>),
-    All,
-}
-
-impl Places {
-    const EMPTY: Places = Places { buckets: Vec::new(), used: 0, cuts: Cuts::new() };
-
-    fn new() -> Places {
-        Places { buckets: vec![Bucket::default(); 1 << 8], ..Places::EMPTY }
-    }
-
-    #[inline]
-    fn bucket(buckets: &[Bucket], address: u64) -> usize {
-        // The upper half of the product depends on all lower bits of the address.
-        (address.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32) as usize & (buckets.len() - 1)
-    }
-
-    #[inline]
-    fn find(&self, address: u64) -> Option<Varint> {
-        let mut at = Places::bucket(&self.buckets, address);
-        loop {
-            let bucket = &self.buckets[at];
-            // Arithmetic, for the compiler would make branches of anything else.
-            let is = |way: usize| usize::from(bucket.addresses[way] == address);
-            let way = is(1) | is(2) << 1 | is(3) * 3;
-            let found = bucket.varints[way];
-            if bucket.addresses[way] == address && found.0 != 0 {
-                return Some(found);
-            }
-            if bucket.varints[WAYS - 1].0 == 0 {
-                return None;
-            }
-            at = (at + 1) & (self.buckets.len() - 1);
-        }
-    }
-
-    /// Writes the ids of `addresses` up to the first that has none: how many those are, and where they end.
-    /// A loop of its own, for it is where the time goes.
-    #[inline(never)]
-    fn write(&self, addresses: &[u64], body: &mut [u8], mut end: usize) -> (usize, usize) {
-        for (known, &address) in addresses.iter().enumerate() {
-            let Some(varint) = self.find(address) else { return (known, end) };
-            end = varint.write(body, end);
-        }
-        (addresses.len(), end)
-    }
-
-    fn insert(&mut self, address: u64, varint: Varint) {
-        // A third full: then one bucket in a hundred is.
-        if self.used * 3 >= self.buckets.len() * WAYS {
-            let mut wider = vec![Bucket::default(); self.buckets.len() * 2];
-            for bucket in &self.buckets {
-                let held = bucket.addresses.iter().zip(bucket.varints).filter(|(_, varint)| varint.0 != 0);
-                held.for_each(|(&address, varint)| Places::put(&mut wider, address, varint));
-            }
-            self.buckets = wider;
-        }
-        Places::put(&mut self.buckets, address, varint);
-        self.used += 1;
-    }
-
-    fn put(buckets: &mut [Bucket], address: u64, varint: Varint) {
-        let mut at = Places::bucket(buckets, address);
-        loop {
-            if let Some(way) = buckets[at].varints.iter().position(|varint| varint.0 == 0) {
-                buckets[at].addresses[way] = address;
-                buckets[at].varints[way] = varint;
-                return;
-            }
-            at = (at + 1) & (buckets.len() - 1);
-        }
-    }
 }
 
 /// The string table: each once, the empty one first.

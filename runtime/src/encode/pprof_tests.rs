@@ -66,7 +66,7 @@ fn validate(profile: &Profile) {
         assert!(text(mapping.build_id).chars().all(|c| matches!(c, '0'..='9' | 'a'..='f')));
     }
     profile.comment.iter().for_each(|&comment| _ = text(comment));
-    assert!(profile.default_sample_type == 0 || text(profile.default_sample_type) != "");
+    assert!(profile.default_sample_type == 0 || !text(profile.default_sample_type).is_empty());
 }
 
 fn names(profile: &Profile, location: &Location) -> Vec<String> {

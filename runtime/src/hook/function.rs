@@ -225,7 +225,7 @@ impl Source for Function {
     }
 
     fn snapshot(&self, name: &'static str) -> Snapshot {
-        snapshot_of(name, vec![self.site])
+        snapshot_of(name, vec![self.site], |_| ())
     }
 }
 
@@ -235,7 +235,7 @@ impl Source for Functions {
     }
 
     fn snapshot(&self, name: &'static str) -> Snapshot {
-        snapshot_of(name, crate::site::functions().collect())
+        snapshot_of(name, crate::site::functions().collect(), own_time)
     }
 }
 
@@ -243,7 +243,7 @@ fn calls(site: &FunctionSite) -> u64 {
     local::total(site.id.load(Relaxed))
 }
 
-fn snapshot_of(name: &'static str, sites: Vec<&'static FunctionSite>) -> Snapshot {
+fn snapshot_of(name: &'static str, sites: Vec<&'static FunctionSite>, settle: fn(&mut [Row])) -> Snapshot {
     clock::calibrate();
     let mut rows = Vec::new();
     // Chains first, totals after: a call that comes between is in the totals, and is spread over the chains.
@@ -267,6 +267,7 @@ fn snapshot_of(name: &'static str, sites: Vec<&'static FunctionSite>) -> Snapsho
         table.push((site, total));
         rows.extend(spread(site, total, &chains));
     }
+    settle(&mut rows);
     let calls = ValueType::new("calls", "count");
     let meta = Meta {
         profile: name,
@@ -314,6 +315,38 @@ fn spread(site: &'static FunctionSite, total: u64, chains: &[(Key, u64, u64)]) -
             }
         })
         .collect()
+}
+
+/// Makes the wall time of each chain its own: without that of the scopes inside it, which have rows themselves. So
+/// tools that add up a stack's callers get the whole time of a function as its cumulative value, once.
+///
+/// Sampled durations can leave a caller with less than nothing, and so can futures that are polled side by side in one
+/// scope: such a row has no time of its own.
+fn own_time(rows: &mut [Row]) {
+    let mut by_chain: HashMap<&'static [u64], Vec<usize>> = HashMap::new();
+    for (at, row) in rows.iter().enumerate() {
+        by_chain.entry(row.key.stack.addresses()).or_default().push(at);
+    }
+    let whole: Vec<i64> = rows.iter().map(|row| row.values[1]).collect();
+    for at in 0..rows.len() {
+        let callers = rows[at].key.stack.addresses().get(1..).unwrap_or_default();
+        let Some(callers) = by_chain.get(callers) else { continue };
+        // A caller is found under several sets of labels: the same one if it is there, else all by their time.
+        let same = callers.iter().find(|&&caller| rows[caller].key.labels == rows[at].key.labels);
+        match same {
+            Some(&caller) => rows[caller].values[1] -= whole[at],
+            None => {
+                let total: i128 = callers.iter().map(|&caller| i128::from(whole[caller])).sum();
+                for &caller in callers {
+                    let share = i128::from(whole[at]) * i128::from(whole[caller]) / total.max(1);
+                    rows[caller].values[1] -= share as i64;
+                }
+            }
+        }
+    }
+    for row in rows {
+        row.values[1] = row.values[1].max(0);
+    }
 }
 
 const COLUMNS: &[Column] = &[

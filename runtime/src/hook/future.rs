@@ -9,7 +9,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::task::{Context, Poll};
 
 use super::function::{Start, book, count, pop, push};
-use crate::local;
+use crate::local::{self, Local};
 use crate::site::FunctionSite;
 
 /// The body of an annotated async function. It adds two words to the future.
@@ -49,11 +49,7 @@ impl<F: Future> Future for Polled<F> {
         let site = this.site;
         let leave = local::with(|local| {
             if this.start == Start::NOT_YET {
-                // The counter of ends has to have an id before anybody asks how many are in flight.
-                if site.ended.load(Relaxed) == 0 {
-                    local.enter(|| local::site_id(&site.ended));
-                }
-                this.start = count(local, site);
+                this.start = begin(local, site);
             }
             Leave(push(local, site))
         });
@@ -67,8 +63,18 @@ impl<F: Future> Future for Polled<F> {
     }
 }
 
+/// Counts a future that is polled for the first time.
+#[inline(never)]
+fn begin(local: &Local, site: &'static FunctionSite) -> Start {
+    // The counter of ends has to have an id before anybody asks how many are in flight.
+    if site.ended.load(Relaxed) == 0 {
+        local.enter(|| local::site_id(&site.ended));
+    }
+    count(local, site)
+}
+
 /// Counts the end, and books it if the call is timed. The scope is still the innermost one.
-#[inline]
+#[inline(never)]
 fn ended(site: &'static FunctionSite, start: Start) {
     local::with(|local| {
         match local.counter(site.ended.load(Relaxed)) {

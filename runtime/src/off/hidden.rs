@@ -77,3 +77,10 @@ impl Polled {
 macro_rules! __profiled_submit {
     ($($entry:tt)*) => {};
 }
+
+/// Code for tests of this half.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __profiled_when_off {
+    ($($code:tt)*) => { $($code)* };
+}

@@ -46,7 +46,7 @@ pub struct Scope {
 impl Scope {
     /// What `labels!` emits.
     #[inline(always)]
-    pub const fn new() -> Scope {
+    pub const fn enter() -> Scope {
         Scope { here: PhantomData }
     }
 }
@@ -72,7 +72,7 @@ pub fn borrow(_key: &str, _value: &(impl Display + ?Sized)) {}
 #[macro_export]
 macro_rules! labels {
     ($($key:expr => $value:expr),+ $(,)?) => {
-        let _scope = $crate::__private::LabelScope::new();
+        let _scope = $crate::__private::LabelScope::enter();
         if false {
             $($crate::__private::label($key, &$value);)+
         }

@@ -56,8 +56,6 @@ pub mod __private {
     pub use super::hidden::*;
     pub use super::label::{Scope as LabelScope, borrow as label};
     pub use crate::__profiled_submit as submit;
+    pub use crate::__profiled_when_off as when_off;
     pub use core::any::type_name;
-
-    /// Which half of the crate this is.
-    pub const ENABLED: bool = false;
 }

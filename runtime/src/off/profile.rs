@@ -102,7 +102,10 @@ impl Profile {
 
 impl fmt::Debug for Profile {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Profile").field("name", &self.name).field("kind", &self.kind()).finish_non_exhaustive()
+        f.debug_struct("Profile")
+            .field("name", &self.name)
+            .field("kind", &self.kind())
+            .finish_non_exhaustive()
     }
 }
 

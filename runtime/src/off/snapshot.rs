@@ -10,9 +10,7 @@ use crate::record::{Format, LabelValue, ValueType};
 
 /// A profile as it was at one moment, or over one window: switched off, empty.
 #[derive(Clone, Default)]
-pub struct Snapshot {
-    nothing: (),
-}
+pub struct Snapshot(());
 
 impl Snapshot {
     /// What each of a sample's values counts: there are none.
@@ -22,7 +20,6 @@ impl Snapshot {
 
     /// The rows: none.
     pub fn samples(&self) -> impl ExactSizeIterator<Item = SampleRef<'_>> {
-        _ = self.nothing;
         std::iter::empty()
     }
 

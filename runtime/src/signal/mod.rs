@@ -263,11 +263,7 @@ impl Sampler {
 
 /// The thread that empties the ring.
 fn attend() {
-    crate::local::with(|local| {
-        // Nothing that this thread does is the program's.
-        local.inside.set(true);
-        local.countdown.set(i64::MAX);
-    });
+    crate::local::serve();
     let mut looks = 0_u32;
     loop {
         std::thread::sleep(LOOK);
@@ -280,7 +276,7 @@ fn attend() {
         drop(sampler);
         looks = looks.wrapping_add(1);
         // Libraries that were loaded since: once a second is soon enough.
-        if looks % 20 == 0 {
+        if looks.is_multiple_of(20) {
             stack::prepare();
         }
     }
@@ -297,6 +293,12 @@ impl fmt::Debug for Open {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Open").field("id", &self.id).field("hz", &self.hz).finish_non_exhaustive()
     }
+}
+
+/// The value that our timers' signals carry: benches raise such signals by hand.
+#[doc(hidden)]
+pub fn timer_tag() -> *const std::ffi::c_void {
+    handler::tag()
 }
 
 /// The timer, the thread and the sessions are the parent's.

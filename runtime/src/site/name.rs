@@ -174,7 +174,8 @@ mod tests {
 
     #[track_caller]
     fn check(module: &str, item: &str, name: &str) {
-        let function = components(item).into_iter().rev().filter(|part| !part.starts_with('{')).nth(1).unwrap();
+        let function =
+            components(item).into_iter().rev().filter(|part| !part.starts_with('{')).nth(1).unwrap();
         assert_eq!(path_of(module, function, item).as_deref(), Some(name));
     }
 
@@ -206,7 +207,11 @@ mod tests {
         check("shop::deep", "shop::deep::<impl shop::Cart<_>>::new::Here", "shop::deep::Cart::new");
         check("shop::deep", "shop::deep::<impl [u8]>::new::Here", "shop::deep::<[u8]>::new");
         check("shop::deep", "shop::deep::<impl dyn a::Store>::new::Here", "shop::deep::<dyn Store>::new");
-        check("shop::deep", "shop::deep::<impl shop::Store for u8>::get::Here", "shop::deep::<u8 as Store>::get");
+        check(
+            "shop::deep",
+            "shop::deep::<impl shop::Store for u8>::get::Here",
+            "shop::deep::<u8 as Store>::get",
+        );
         check(
             "shop::deep",
             "shop::deep::<impl a::From<for<'a> fn(&'a u8)> for b::C>::from::Here",
@@ -218,7 +223,11 @@ mod tests {
     fn a_method_of_a_trait_has_type_and_trait() {
         check("shop", "<shop::Cart as core::ops::Drop>::drop::Here", "shop::<Cart as Drop>::drop");
         check("shop", "<shop::Cart<_> as core::convert::From<_>>::from::Here", "shop::<Cart as From>::from");
-        check("shop", "<shop::Cart as core::convert::From<u8>>::from::Here", "shop::<Cart as From<u8>>::from");
+        check(
+            "shop",
+            "<shop::Cart as core::convert::From<u8>>::from::Here",
+            "shop::<Cart as From<u8>>::from",
+        );
         check("shop", "<&shop::Cart as shop::Tr>::f::{{closure}}::Here", "shop::<&Cart as Tr>::f");
         check("shop", "<[_; 3] as shop::Tr>::f::Here", "shop::<[_; 3] as Tr>::f");
         check("shop", "<(u32, fn(u8) -> u8) as a::Tr>::f::Here", "shop::<(u32, fn(u8) -> u8) as Tr>::f");
@@ -253,7 +262,8 @@ mod tests {
             ($function:literal) => {{
                 enum Here {}
                 let item = std::any::type_name::<Here>;
-                FunctionSite::new(Name::Path { module: module_path!(), function: $function, item }, "", 0, 0).name()
+                FunctionSite::new(Name::Path { module: module_path!(), function: $function, item }, "", 0, 0)
+                    .name()
             }};
         }
         impl<T> Cart<T> {

@@ -5,6 +5,7 @@
 //!     ordinary code, when the loader's list changed    |   anyone, at any moment
 //! ```
 mod build;
+mod known;
 pub mod observe;
 mod publish;
 mod row;
@@ -133,7 +134,8 @@ pub(crate) fn memory() -> usize {
     STATE.read(|state| state.map_or(0, State::memory))
 }
 
-/// To be called in a forked child before anything else of ours: the other threads are gone.
+/// To be called in a forked child before anything else of ours: the other threads are gone, whatever they held.
+/// Libraries that the child opens are then found by ordinary code that meets them, and no longer by [`prepare`].
 pub(crate) fn after_fork_in_child() {
-    STATE.after_fork_in_child();
+    state::after_fork_in_child();
 }

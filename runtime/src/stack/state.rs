@@ -4,14 +4,13 @@
 //! Ranks: whoever holds the loader's lock may want to write here (an allocation in a constructor that takes the
 //! first stack), so that a writer never calls the loader. A refresh therefore copies what it needs under the
 //! loader's lock and builds afterwards.
-use std::borrow::Cow;
 use std::ops::ControlFlow;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
-use super::build::{Source, build};
+use super::known::{Identity, Known, New, overlap, recognise};
 use super::publish::Published;
-use super::row::Rows;
 use super::table::{Span, Table};
 use crate::module::{Module, ModuleMap, Segment};
 use crate::sys;
@@ -28,37 +27,16 @@ const BUILD_ROOM: u64 = 64 << 10;
 
 pub(super) static STATE: Published<State> = Published::new();
 
+/// Set in a forked child. Another thread of the parent may have held the loader's lock, which then stays locked for
+/// ever: from here on only [`meet`] finds new modules.
+static FORKED: AtomicBool = AtomicBool::new(false);
+
 /// One version of everything.
 pub(super) struct State {
     pub(super) table: Table,
     pub(super) map: Arc<ModuleMap>,
     known: Arc<[Known]>,
     changes: Changes,
-}
-
-/// A module that is loaded, and what was made of it.
-#[derive(Clone)]
-struct Known {
-    identity: Identity,
-    module: Arc<Module>,
-    rows: Arc<Rows>,
-}
-
-/// What tells a module from another one that was mapped in the same place.
-#[derive(Clone, PartialEq, Eq)]
-struct Identity {
-    path: String,
-    bias: u64,
-    /// Of the unwind information and the build id; 0 for modules of the start, which stay.
-    hash: u64,
-}
-
-/// A module that the loader shows and that is not known yet.
-struct New {
-    identity: Identity,
-    build_id: Vec<u8>,
-    text: Vec<Segment>,
-    source: Option<Source<'static>>,
 }
 
 /// Builds the first version from what was noted at the start. It takes no loader's lock and is fit for the
@@ -82,6 +60,9 @@ pub(super) fn begin(sp: u64) {
 pub(super) fn refresh() {
     if STATE.is_empty() {
         begin(sys::stack::here());
+    }
+    if FORKED.load(Relaxed) {
+        return;
     }
     let Some((before, known)) = STATE.read(|state| state.map(|state| (state.changes, state.known.clone())))
     else {
@@ -110,6 +91,12 @@ pub(super) fn refresh() {
     writer.replace(next);
 }
 
+/// See [`super::after_fork_in_child`].
+pub(super) fn after_fork_in_child() {
+    FORKED.store(true, Relaxed);
+    STATE.after_fork_in_child();
+}
+
 /// Takes in the one module that holds `address`, which the calling thread will return to, if the loader knows it
 /// and we do not. No loader's lock, and fit for the allocation hook, as [`begin`]. Says whether anything changed.
 #[cold]
@@ -134,24 +121,6 @@ pub(super) fn meet(address: u64, sp: u64) -> bool {
         true
     };
     sys::modules::holding(address, meet).unwrap_or(false)
-}
-
-fn overlap(one: &[Segment], other: &[Segment]) -> bool {
-    one.iter().any(|a| other.iter().any(|b| a.start < b.end && b.start < a.end))
-}
-
-/// The known module that `module` is.
-fn recognise(module: &Loaded<'_>, known: &[Known], none_removed: bool) -> Option<Known> {
-    let name = module.name().to_bytes();
-    let mut alike = known.iter().filter(|known| known.identity.bias == module.bias());
-    alike
-        .find(|known| {
-            let stays = none_removed || known.identity.hash == 0;
-            let path = known.identity.path.as_bytes() == name;
-            // Of the start's modules none goes, but the place of a later one may be taken by its namesake.
-            path && (stays || known.identity.hash == hash(module, Source::find(module).as_ref()))
-        })
-        .cloned()
 }
 
 impl State {
@@ -249,7 +218,7 @@ impl State {
             return false;
         };
         let same = |module: Loaded<'_>| {
-            module.bias() == known.identity.bias && module.name().to_bytes() == known.identity.path.as_bytes()
+            module.bias() == known.identity.bias && module.name().to_bytes() == known.identity.name
         };
         sys::modules::holding(address, same).unwrap_or(true)
     }
@@ -265,83 +234,13 @@ impl State {
     }
 }
 
-impl New {
-    fn of_start(module: &Loaded<'static>) -> New {
-        New { source: Source::find(module), ..New::without_source(module, 0) }
-    }
-
-    /// What is needed of a module that may be gone a moment later.
-    fn copied(module: &Loaded<'_>) -> New {
-        let source = Source::find(module);
-        let mut new = New::without_source(module, hash(module, source.as_ref()));
-        new.source = source.map(|source| Source {
-            eh_frame: Cow::Owned(source.eh_frame.into_owned()),
-            address: source.address,
-        });
-        new
-    }
-
-    fn without_source(module: &Loaded<'_>, hash: u64) -> New {
-        let path = module.name().to_string_lossy().into_owned();
-        New {
-            identity: Identity { path, bias: module.bias(), hash },
-            build_id: module.build_id().unwrap_or_default().to_vec(),
-            text: module.text().collect(),
-            source: None,
-        }
-    }
-
-    fn finish(mut self, first_epoch: u32) -> Known {
-        self.text.sort_by_key(|segment| segment.start);
-        let span =
-            self.text.first().map_or(0, |first| first.start)..self.text.last().map_or(0, |last| last.end);
-        let rows = self.source.map(|source| build(&source, span)).unwrap_or_default();
-        let module = Module {
-            path: display_path(&self.identity, &self.text),
-            build_id: self.build_id,
-            bias: self.identity.bias,
-            text: self.text,
-            first_epoch,
-            last_epoch: u32::MAX,
-        };
-        Known { identity: self.identity, module: Arc::new(module), rows: Arc::new(rows) }
-    }
-}
-
-/// The path to show: the loader has none for the main program, and a made-up one for the vdso.
-fn display_path(identity: &Identity, text: &[Segment]) -> String {
-    if sys::modules::is_vdso(text) {
-        return "[vdso]".to_owned();
-    }
-    if !identity.path.is_empty() {
-        return identity.path.clone();
-    }
-    let path = std::fs::read_link("/proc/self/exe").unwrap_or_default().to_string_lossy().into_owned();
-    // The kernel says so when the file was replaced under the running program: the build id tells them apart.
-    path.strip_suffix(" (deleted)").map(str::to_owned).unwrap_or(path)
-}
-
-/// FxHash of what a rebuilt library is bound to differ in; never 0.
-fn hash(module: &Loaded<'_>, source: Option<&Source<'_>>) -> u64 {
-    const SEED: u64 = 0x517c_c1b7_2722_0a95;
-    let mut hash = SEED;
-    for bytes in [module.build_id(), source.map(|source| &*source.eh_frame)].into_iter().flatten() {
-        for word in bytes.chunks(8) {
-            let mut padded = [0; 8];
-            padded[..word.len()].copy_from_slice(word);
-            hash = (hash.rotate_left(5) ^ u64::from_ne_bytes(padded)).wrapping_mul(SEED);
-        }
-    }
-    hash | 1
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn new(path: &str, start: u64, hash: u64) -> New {
         New {
-            identity: Identity { path: path.to_owned(), bias: start, hash },
+            identity: Identity { name: path.as_bytes().to_vec(), bias: start, hash },
             build_id: Vec::new(),
             text: vec![Segment { start, end: start + 0x1000, offset: 0 }],
             source: None,

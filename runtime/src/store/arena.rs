@@ -101,6 +101,13 @@ impl<T: Sync> Placed<T> {
     }
 }
 
+impl<T> Placed<T> {
+    /// As if it had never got a value. The old one stays where it is, for whoever still has it.
+    pub(crate) fn forget(&self) {
+        self.0.store(std::ptr::null_mut(), Ordering::Release);
+    }
+}
+
 impl<T> std::fmt::Debug for Placed<T> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Placed")

@@ -41,8 +41,9 @@ pub(crate) struct Record<T: 'static, V: 'static = ()> {
 
 impl<T: Copy> Record<T> {
     /// A record without elements, for when there is no memory to make a real one.
-    pub(crate) const EMPTY: Record<T> =
-        Record { next: AtomicPtr::new(ptr::null_mut()), hash: 0, tag: 0, len: 0, value: (), elements: [] };
+    pub(crate) const fn empty() -> Record<T> {
+        Record { next: AtomicPtr::new(ptr::null_mut()), hash: 0, tag: 0, len: 0, value: (), elements: [] }
+    }
 }
 
 impl<T: Copy, V> Record<T, V> {

@@ -9,7 +9,7 @@ use super::intern::{Record, Table};
 const MAX_SETS: usize = 1 << 16;
 
 static SETS: Table<u8> = Table::new(MAX_SETS);
-static EMPTY: Record<u8> = Record::EMPTY;
+static EMPTY: Record<u8> = Record::empty();
 
 /// An interned set of labels, sorted by key.
 ///

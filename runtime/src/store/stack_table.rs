@@ -37,7 +37,7 @@ impl Stack {
 
     /// A stack of one `record::pseudo` place.
     pub(crate) fn pseudo(address: u64) -> Stack {
-        static NO_MEMORY: Record<u64> = Record::EMPTY;
+        static NO_MEMORY: Record<u64> = Record::empty();
         Stack(PSEUDO.intern(&[address], 0).unwrap_or(&NO_MEMORY))
     }
 

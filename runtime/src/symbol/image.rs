@@ -224,7 +224,7 @@ impl Image {
         let context = self.context.as_ref()?;
         let unit = context.find_dwarf_and_unit(address).skip_all_loads()?;
         let dwarf = unit.dwarf;
-        let mut header = unit.header.clone();
+        let mut header = unit.header;
         let mut abbreviations = unit.abbreviations.clone();
         let mut offset = origin;
         for _ in 0..MAX_ORIGINS {
@@ -242,7 +242,7 @@ impl Image {
                     let units = self.units.get_or_insert_with(|| unit_headers(dwarf));
                     let place = units.partition_point(|(start, _)| *start <= next.0).checked_sub(1)?;
                     let (start, found) = units.get(place)?;
-                    header = found.clone();
+                    header = *found;
                     abbreviations = match self.abbreviations.get(start) {
                         Some(known) => known.clone(),
                         None => {

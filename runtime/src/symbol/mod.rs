@@ -17,7 +17,7 @@ use crate::site;
 use crate::snapshot::{Places, SampleRef, Snapshot};
 use crate::store::Stack;
 
-pub(crate) use resolve::drop_idle;
+pub(crate) use resolve::{after_fork_in_child, drop_idle};
 
 /// How much is looked up.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -237,6 +237,7 @@ impl<'a> SampleRef<'a> {
 }
 
 /// The name of the function at `address` now, for `/debug/pprof/symbol`: the outermost one of those inlined there.
+#[cfg_attr(not(feature = "http"), expect(dead_code, reason = "only the server asks"))]
 pub(crate) fn name_of(address: u64) -> Option<String> {
     let modules = crate::stack::modules();
     let (index, module) = modules

@@ -5,7 +5,9 @@ use std::time::{Duration, Instant};
 
 use super::image::{Image, Line};
 use super::{Frame, Level};
+use crate::local;
 use crate::module::Module;
+use crate::store::arena::Placed;
 
 /// Files are closed when nobody asked for so long.
 const IDLE: Duration = Duration::from_secs(10);
@@ -34,22 +36,26 @@ struct Open {
     image: Option<Image>,
 }
 
-static SYMBOLIZER: Mutex<Option<Symbolizer>> = Mutex::new(None);
+/// Held for as long as reading debug info takes, so it is none of `fork`'s locks: a forked child gets a new one.
+static SYMBOLIZER: Placed<Mutex<Option<Symbolizer>>> = Placed::new();
 
-fn lock() -> MutexGuard<'static, Option<Symbolizer>> {
-    SYMBOLIZER.lock().unwrap_or_else(PoisonError::into_inner)
+/// `None` when not even a lock's worth of memory is left.
+fn lock() -> Option<MutexGuard<'static, Option<Symbolizer>>> {
+    let symbolizer = SYMBOLIZER.get_or_place(|| Mutex::new(None))?;
+    Some(symbolizer.lock().unwrap_or_else(PoisonError::into_inner))
+}
+
+/// Another thread of the parent's may have been at it. What that one had opened stays open, unused.
+pub(crate) fn after_fork_in_child() {
+    SYMBOLIZER.forget();
 }
 
 /// Closes the files if they have not been used for a while. Whoever comes by calls it; there is no thread for it.
 pub(crate) fn drop_idle() {
-    if let Some(symbolizer) = &mut *lock() {
-        if symbolizer.used.elapsed() >= IDLE {
-            symbolizer.open = Vec::new();
-        }
-        // No room for a while: begin again rather than stay at names for ever.
-        if symbolizer.full.is_some_and(|full| full.elapsed() >= IDLE) {
-            symbolizer.forget();
-        }
+    if let Some(mut symbolizer) = lock()
+        && let Some(symbolizer) = &mut *symbolizer
+    {
+        symbolizer.rest();
     }
 }
 
@@ -58,7 +64,15 @@ pub(super) fn resolve(address: u64, module: &Arc<Module>, main: bool, level: Lev
     if level == Level::Raw {
         return [].into();
     }
-    lock().get_or_insert_with(Symbolizer::new).resolve(address, module, main, level)
+    // What is opened for this is ours, not the program's: its heap profile does not show it.
+    local::with(|local| {
+        local.aside(|| match lock() {
+            Some(mut symbolizer) => {
+                symbolizer.get_or_insert_with(Symbolizer::new).resolve(address, module, main, level)
+            }
+            None => [].into(),
+        })
+    })
 }
 
 impl Symbolizer {
@@ -70,6 +84,17 @@ impl Symbolizer {
             open: Vec::new(),
             used: Instant::now(),
             full: None,
+        }
+    }
+
+    /// Lets go of what nobody uses.
+    fn rest(&mut self) {
+        if self.used.elapsed() >= IDLE {
+            self.open = Vec::new();
+        }
+        // No room for a while: begin again rather than stay at names for ever.
+        if self.full.is_some_and(|full| full.elapsed() >= IDLE) {
+            self.forget();
         }
     }
 
@@ -147,5 +172,39 @@ fn frame(line: Line, address: u64, bias: u64, mut share: impl FnMut(&str) -> Arc
         start_line: line.start_line,
         address,
         entry: if line.entry == 0 { 0 } else { line.entry.wrapping_add(bias) },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::symbol::tests::{module_map, take};
+
+    #[test]
+    fn memory_is_bounded_and_files_are_closed() {
+        let (map, stack) = (module_map(), take());
+        let find = |symbolizer: &mut Symbolizer, address| {
+            symbolizer.resolve(address, &map.modules[0], true, Level::Lines)
+        };
+        let mut symbolizer = Symbolizer::new();
+        let lines = find(&mut symbolizer, stack[0]);
+        assert!(lines[0].line > 0);
+        assert!(symbolizer.bytes > 0 && symbolizer.bytes < 10_000, "{}", symbolizer.bytes);
+        assert_eq!(symbolizer.open.len(), 1);
+
+        symbolizer.bytes = MAX_BYTES;
+        let names = find(&mut symbolizer, stack[0] - 1);
+        assert_eq!(names[0].line, 0, "names only, beyond the bound");
+        assert_eq!(names[0].name, lines.last().unwrap().name);
+        assert_eq!(find(&mut symbolizer, stack[0]), lines, "what is known stays");
+        assert_eq!((symbolizer.known.len(), symbolizer.open.len()), (1, 1));
+
+        symbolizer.rest();
+        assert_eq!(symbolizer.open.len(), 1, "not idle yet");
+        let Some(past) = Instant::now().checked_sub(IDLE) else { return };
+        (symbolizer.used, symbolizer.full) = (past, Some(past));
+        symbolizer.rest();
+        assert!(symbolizer.open.is_empty() && symbolizer.known.is_empty());
+        assert!(find(&mut symbolizer, stack[0] - 1)[0].line > 0, "and begins again");
     }
 }

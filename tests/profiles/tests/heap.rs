@@ -256,6 +256,7 @@ fn exactly(size: usize, allocated: i64, live: i64) -> [i64; 4] {
 }
 
 #[inline(never)]
+#[expect(clippy::vec_box, reason = "a block for each is what is wanted")]
 fn boxes(n: usize) -> Vec<Box<[u64; 5]>> {
     let mut boxes = Vec::with_capacity(n);
     boxes.extend((0..n).map(|n| Box::new([n as u64; 5])));

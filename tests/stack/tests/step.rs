@@ -16,6 +16,7 @@ const KEPT: usize = 2000;
 static RUNNING: AtomicBool = AtomicBool::new(false);
 static SAME: AtomicUsize = AtomicUsize::new(0);
 static DIFFERENT: AtomicUsize = AtomicUsize::new(0);
+static DEEPEST: AtomicUsize = AtomicUsize::new(0);
 /// libgcc's own text. Where it jumps into a landing pad its unwind information is wrong for an instruction or two,
 /// and libgcc crashes over it; we must not, but nobody says what would be right.
 static LIBGCC: [AtomicUsize; 2] = [const { AtomicUsize::new(0) }; 2];
@@ -44,6 +45,7 @@ extern "C" fn on_trap(_signal: c_int, _info: *mut libc::siginfo_t, context: *mut
         REFERENCE.take();
         let theirs = REFERENCE.addresses().get(REFERENCE.interrupted..).unwrap_or_default();
         let found = &OURS[..len];
+        DEEPEST.fetch_max(theirs.len(), Relaxed);
         if profiled_test_stack::same(found, truncated, theirs) {
             SAME.fetch_add(1, Relaxed);
             return;
@@ -124,7 +126,7 @@ fn child() {
         _ = std::panic::catch_unwind(|| std::panic::resume_unwind(Box::new(black_box(1))));
     });
     let (same, different) = (SAME.load(Relaxed), DIFFERENT.load(Relaxed));
-    let mut score = Score { same, different, ..Score::default() };
+    let mut score = Score { same, different, deepest: DEEPEST.load(Relaxed), ..Score::default() };
     // Which code the misses are in, and how often.
     let mut kinds: HashMap<([u64; 3], bool), (usize, usize, usize, usize)> = HashMap::new();
     // SAFETY: nobody traps any more.

@@ -8,8 +8,11 @@ use std::pin::Pin;
 #[profiled]
 async fn empty() {}
 
+#[rustfmt::skip]
 #[profiled]
-async fn one_line(a: u32) -> u32 { a + 1 }
+async fn one_line(a: u32) -> u32 {
+    a + 1
+}
 
 #[profiled]
 async fn early(a: u32) -> u32 {
@@ -231,6 +234,17 @@ fn they_are_send_when_they_were() {
     drop(send(borrows("a", &1)));
     drop(send(recursive(1)));
     drop(send(mutable(vec![])));
+}
+
+#[test]
+fn they_are_unwind_safe_when_they_were() {
+    fn unwind_safe<T: std::panic::UnwindSafe>(_: T) {}
+    unwind_safe(generic_free(1));
+}
+
+#[profiled]
+async fn generic_free(n: u32) -> u32 {
+    n
 }
 
 #[test]

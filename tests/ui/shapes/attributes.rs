@@ -83,6 +83,7 @@ fn reexported_crate() -> u32 {
 }
 
 mod facade {
+    #[allow(unused_imports)]
     pub(super) use profiled as inner;
 }
 

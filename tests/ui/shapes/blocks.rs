@@ -66,7 +66,10 @@ impl Cart {
 
     fn generic<T, const N: usize>(&self, list: [T; N]) -> usize
     where
-        [T; { const ONE: usize = 1; ONE + 1 }]: Sized,
+        [T; {
+            const ONE: usize = 1;
+            ONE + 1
+        }]: Sized,
     {
         list.len()
     }
@@ -163,7 +166,6 @@ impl std::fmt::Display for Cart {
         write!(f, "{}", self.n)
     }
 }
-
 
 #[test]
 fn every_method_works() {

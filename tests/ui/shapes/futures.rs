@@ -50,12 +50,11 @@ fn boxed_by_path(a: u32) -> Boxed<'static, u32> {
     })
 }
 
+#[rustfmt::skip]
 #[profiled]
 fn boxed_with_comma(a: u32) -> Boxed<'static, u32> {
     // The comma is the point.
-    Box::pin(
-        async move { a },
-    )
+    Box::pin(async move { a })
 }
 
 #[profiled]
@@ -64,7 +63,7 @@ fn boxed_coerced(flag: bool) -> Pin<Box<dyn Future<Output = Option<Box<dyn Displ
         if flag {
             return None;
         }
-        Some(Box::new(1))
+        Some(Box::new(1) as _)
     })
 }
 
@@ -74,7 +73,7 @@ fn coerced(flag: bool) -> impl Future<Output = Result<Box<dyn Display>, String>>
         if flag {
             return Err("a".to_owned());
         }
-        Ok(Box::new(1))
+        Ok(Box::new(1) as _)
     }
 }
 

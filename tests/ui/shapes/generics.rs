@@ -43,11 +43,25 @@ fn constant<const N: usize>() -> [u8; N] {
 }
 
 #[profiled]
-fn constant_blocks<T, const N: usize>(_: [T; { const ONE: usize = 1; ONE + 1 }]) -> [u8; { const TWO: usize = 2; TWO + 1 }]
+fn constant_blocks<T, const N: usize>(
+    _: [T; {
+        const ONE: usize = 1;
+        ONE + 1
+    }],
+) -> [u8; {
+    const TWO: usize = 2;
+    TWO + 1
+}]
 where
-    [T; { const ONE: usize = 1; ONE + 1 }]: Sized,
+    [T; {
+        const ONE: usize = 1;
+        ONE + 1
+    }]: Sized,
 {
-    [N as u8; { const TWO: usize = 2; TWO + 1 }]
+    [N as u8; {
+        const TWO: usize = 2;
+        TWO + 1
+    }]
 }
 
 struct Matrix<const R: usize>;

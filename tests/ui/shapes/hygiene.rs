@@ -151,15 +151,35 @@ mod macros {
     use profiled::profiled;
 
     #[allow(unused_macros)]
-    macro_rules! concat { ($($t:tt)*) => { compile_error!("ours") } }
+    macro_rules! concat {
+        ($($t:tt)*) => {
+            compile_error!("ours")
+        };
+    }
     #[allow(unused_macros)]
-    macro_rules! line { ($($t:tt)*) => { compile_error!("ours") } }
+    macro_rules! line {
+        ($($t:tt)*) => {
+            compile_error!("ours")
+        };
+    }
     #[allow(unused_macros)]
-    macro_rules! file { ($($t:tt)*) => { compile_error!("ours") } }
+    macro_rules! file {
+        ($($t:tt)*) => {
+            compile_error!("ours")
+        };
+    }
     #[allow(unused_macros)]
-    macro_rules! module_path { ($($t:tt)*) => { compile_error!("ours") } }
+    macro_rules! module_path {
+        ($($t:tt)*) => {
+            compile_error!("ours")
+        };
+    }
     #[allow(unused_macros)]
-    macro_rules! submit { ($($t:tt)*) => { compile_error!("ours") } }
+    macro_rules! submit {
+        ($($t:tt)*) => {
+            compile_error!("ours")
+        };
+    }
 
     #[profiled]
     fn sync() -> u32 {

@@ -25,7 +25,9 @@ async_block!(waits((a, b), (u32, u32)) -> Option<Box<dyn std::fmt::Debug>> {
 macro_rules! with_expression {
     ($name:ident, $e:expr) => {
         #[profiled]
-        fn $name() -> u32 { $e }
+        fn $name() -> u32 {
+            $e
+        }
     };
 }
 with_expression!(expression, 1 + 2);
@@ -70,7 +72,9 @@ several!(one = 1, two = 2);
 macro_rules! named {
     ($name:literal) => {
         #[profiled(name = $name)]
-        fn with_name() -> u32 { 5 }
+        fn with_name() -> u32 {
+            5
+        }
     };
 }
 named!("macros/literal");
@@ -78,9 +82,15 @@ named!("macros/literal");
 macro_rules! own_locals {
     ($outer:ident) => {
         #[profiled]
-        fn hygienic($outer: u32) -> u32 { let local = 10; $outer + local }
+        fn hygienic($outer: u32) -> u32 {
+            let local = 10;
+            $outer + local
+        }
         #[profiled]
-        async fn hygienic_async($outer: u32) -> u32 { let local = 10; $outer + local }
+        async fn hygienic_async($outer: u32) -> u32 {
+            let local = 10;
+            $outer + local
+        }
     };
 }
 own_locals!(local);
@@ -101,9 +111,12 @@ blocks! { Cart, fn associated() -> u32 { 6 } const fn constant() -> u32 { 7 } }
 macro_rules! through_crate {
     () => {
         #[profiled(crate = $crate::shapes::macros::again)]
-        fn by_crate() -> u32 { 8 }
+        fn by_crate() -> u32 {
+            8
+        }
     };
 }
+#[allow(unused_imports)]
 pub(crate) use profiled as again;
 through_crate!();
 

@@ -36,19 +36,24 @@ fn whole(all @ (a, _): (u32, u32)) -> u32 {
 }
 
 #[profiled]
-fn conditional(#[cfg(all())] a: u32, #[cfg(any())] b: Nothing) -> u32 {
+fn conditional(#[cfg(any(unix, not(unix)))] a: u32, #[cfg(any())] b: Nothing) -> u32 {
     a
 }
 
 #[profiled]
-async fn async_patterns((a, mut b): (u32, u32), Point { x, y: ref z }: Point, [c, _]: [u32; 2], _: u8) -> u32 {
+async fn async_patterns(
+    (a, mut b): (u32, u32),
+    Point { x, y: ref z }: Point,
+    [c, _]: [u32; 2],
+    _: u8,
+) -> u32 {
     b += 1;
     super::pause().await;
     a + b + x + *z + c
 }
 
 #[profiled]
-async fn async_conditional(#[cfg(all())] a: u32, #[cfg(any())] b: Nothing) -> u32 {
+async fn async_conditional(#[cfg(any(unix, not(unix)))] a: u32, #[cfg(any())] b: Nothing) -> u32 {
     a
 }
 

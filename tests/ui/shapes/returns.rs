@@ -5,8 +5,11 @@ use std::panic::catch_unwind;
 #[profiled]
 fn empty() {}
 
+#[rustfmt::skip]
 #[profiled]
-fn one_line(a: u32) -> u32 { a + 1 }
+fn one_line(a: u32) -> u32 {
+    a + 1
+}
 
 #[profiled]
 fn early(a: u32) -> u32 {
@@ -121,7 +124,9 @@ fn unit_result() -> Result<(), String> {
 #[profiled]
 fn statement_tail(list: &mut Vec<u32>) {
     list.push(1);
-    if list.len() > 1 { list.clear() }
+    if list.len() > 1 {
+        list.clear()
+    }
 }
 
 #[profiled]

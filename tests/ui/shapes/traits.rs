@@ -48,7 +48,6 @@ trait Waits {
     fn wait(&self) -> impl Future<Output = u32> + Send;
 }
 
-
 impl Waits for Memory {
     #[profiled]
     async fn wait(&self) -> u32 {

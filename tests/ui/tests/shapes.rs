@@ -1,5 +1,6 @@
 //! The shapes in the edition of 2024.
 #![deny(warnings)]
+#![allow(clippy::all)] // odd shapes are the point
 #![forbid(unsafe_op_in_unsafe_fn)]
 
 /// The edition of the code that includes the shapes.

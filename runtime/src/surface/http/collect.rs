@@ -16,6 +16,7 @@ use super::reply::{Body, Content, Refusal, response};
 use crate::encode::Format;
 use crate::error::{Error, Result};
 use crate::snapshot::Snapshot;
+use crate::symbol::Level;
 
 /// Collections at a time, in the whole process.
 const MAX_COLLECTIONS: usize = 64;
@@ -74,12 +75,12 @@ async fn profile(
     permit: SemaphorePermit<'static>,
     gone: impl Future<Output = Refusal>,
 ) -> Result<Vec<u8>, Refusal> {
-    let Request { profile, window, format, rows, .. } = request;
+    let Request { profile, window, format, rows, symbols, .. } = request;
     // The permit goes along: an answer nobody waits for counts until its work is really over.
     let finish = |collect: Box<dyn FnOnce() -> Result<Snapshot> + Send>| {
         off_thread(move || {
             let _permit = permit;
-            encode(collect()?, format, rows)
+            encode(collect()?, format, rows, symbols)
         })
     };
     let bytes = match window {
@@ -120,12 +121,12 @@ async fn wait(length: Duration, gone: impl Future<Output = Refusal>) -> Result<(
 }
 
 /// Writes `snapshot` with at most `rows` rows (0: all of them, however many bytes that makes).
-fn encode(mut snapshot: Snapshot, format: Format, mut rows: usize) -> Result<Vec<u8>> {
+fn encode(mut snapshot: Snapshot, format: Format, mut rows: usize, symbols: Level) -> Result<Vec<u8>> {
     let whole = snapshot.clone();
     snapshot.cap(rows);
     loop {
         let mut bytes = Vec::new();
-        snapshot.write(&mut bytes, format)?;
+        snapshot.write_with(&mut bytes, format, symbols)?;
         let size = if format == Format::Pprof { uncompressed_size(&bytes) } else { 0 };
         let len = snapshot.samples().len();
         if rows == 0 || size <= MAX_BYTES || len < 2 {
@@ -209,7 +210,8 @@ mod tests {
         };
         let meta = Meta { profile: "fakes", value_types: vec![value], ..Meta::default() };
         let snapshot = Snapshot::new(meta, (0..20_000).map(row).collect(), Default::default());
-        let size = |rows| uncompressed_size(&encode(snapshot.clone(), Format::Pprof, rows).unwrap());
+        let size =
+            |rows| uncompressed_size(&encode(snapshot.clone(), Format::Pprof, rows, Level::Lines).unwrap());
         let (all, bounded, few) = (size(0), size(16_000), size(10));
         assert!(all > MAX_BYTES, "{all}");
         assert!((MAX_BYTES / 2..=MAX_BYTES).contains(&bounded), "{bounded}");

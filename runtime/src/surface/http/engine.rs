@@ -11,6 +11,7 @@ use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::task::JoinHandle;
 
 use super::reply::Refusal;
+use crate::local;
 use crate::sys::thread::with_signals_blocked;
 
 /// How many threads collect and encode at a time, for one runtime.
@@ -22,6 +23,7 @@ pub(super) fn runtime() -> io::Result<Runtime> {
     Builder::new_current_thread()
         .enable_all()
         .thread_name("profiled-http-w")
+        .on_thread_start(local::serve)
         .max_blocking_threads(MAX_WORKERS)
         .thread_keep_alive(Duration::from_secs(5))
         .build()
@@ -29,7 +31,11 @@ pub(super) fn runtime() -> io::Result<Runtime> {
 
 /// Starts a thread of ours, which no signal of the program's will find.
 pub(super) fn start(run: impl FnOnce() + Send + 'static) -> io::Result<thread::JoinHandle<()>> {
-    with_signals_blocked(|| thread::Builder::new().name("profiled-http".to_owned()).spawn(run))
+    let serve = || {
+        local::serve();
+        run();
+    };
+    with_signals_blocked(|| thread::Builder::new().name("profiled-http".to_owned()).spawn(serve))
 }
 
 /// Runs `work` where it may block. On a runtime of ours only.

@@ -5,6 +5,7 @@ use ::http::StatusCode;
 
 use super::reply::Refusal;
 use crate::encode::Format;
+use crate::symbol::Level;
 
 /// The longest window.
 pub(super) const MAX_SECONDS: u64 = 300;
@@ -73,6 +74,16 @@ impl Params {
             "svg" => Format::Svg,
             _ => return Err(invalid("format", value, "must be pprof, text, folded or svg")),
         }))
+    }
+
+    /// `symbols`: how much is looked up.
+    pub(super) fn symbols(&self) -> Result<Level, Refusal> {
+        Ok(match self.get("symbols") {
+            None | Some("lines") => Level::Lines,
+            Some("names") => Level::Names,
+            Some("raw") => Level::Raw,
+            Some(value) => return Err(invalid("symbols", value, "must be lines, names or raw")),
+        })
     }
 
     /// `rows`: the most rows to send; 0 sends all.
@@ -162,6 +173,9 @@ mod tests {
             assert!(format!("{refusal:?}").contains(name), "{refusal:?}");
         }
         assert!(params("rows=-1").rows().is_err());
+        assert_eq!(params("").symbols().unwrap(), Level::Lines);
+        assert_eq!(params("symbols=raw").symbols().unwrap(), Level::Raw);
+        assert!(params("symbols=all").symbols().is_err());
         assert!(params("hz=0").hz().is_err());
         assert!(params("gc=x").gc().is_err());
         assert!(params("format=gif").format().is_err());

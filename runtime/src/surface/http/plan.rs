@@ -11,6 +11,7 @@ use super::reply::{Content, Refusal};
 use crate::encode::Format;
 use crate::error::Error;
 use crate::profile::{Profile, lookup};
+use crate::symbol::Level;
 
 /// What to answer.
 #[derive(Debug)]
@@ -41,6 +42,7 @@ pub(super) struct Request {
     pub(super) profile: &'static Profile,
     pub(super) window: Option<(Duration, Window)>,
     pub(super) format: Format,
+    pub(super) symbols: Level,
     /// 0 for all.
     pub(super) rows: usize,
     file: String,
@@ -131,6 +133,7 @@ fn cpu(params: &Params) -> Result<Request, Refusal> {
         profile,
         window: Some((length, Window::Started(hz))),
         format: params.format()?.unwrap_or(Format::Pprof),
+        symbols: params.symbols()?,
         rows: params.rows()?,
         file: "profile".to_owned(),
     })
@@ -158,5 +161,12 @@ fn named(name: &str, params: &Params) -> Result<Request, Refusal> {
         (Some(length), _) => Some((length, Window::End)),
     };
     let delta = if matches!(window, Some((_, Window::Difference))) { "-delta" } else { "" };
-    Ok(Request { profile, window, format, rows: params.rows()?, file: format!("{name}{delta}") })
+    Ok(Request {
+        profile,
+        window,
+        format,
+        rows: params.rows()?,
+        symbols: params.symbols()?,
+        file: format!("{name}{delta}"),
+    })
 }

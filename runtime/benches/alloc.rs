@@ -1,0 +1,219 @@
+#![expect(unsafe_code, reason = "calls allocators, and is one")]
+//! What sampling the heap costs at its default rate, and what one sample does.
+mod measure;
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::collections::BTreeMap;
+use std::hint::black_box;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::time::Duration;
+
+use measure::{Pair, Table, Target, deep, timed};
+
+type Profiled = profiled::Allocator<System>;
+static PROFILED: Profiled = profiled::Allocator::system();
+
+/// What code that allocates by itself is measured with: one of the two, chosen before each slice. Both pay for the
+/// choice, and whatever a slice allocates it frees.
+struct Chosen;
+static WITH_US: AtomicBool = AtomicBool::new(false);
+
+#[global_allocator]
+static GLOBAL: Chosen = Chosen;
+
+// SAFETY: both allocate from the system, by the same rules: a block of the one may go back to the other.
+unsafe impl GlobalAlloc for Chosen {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        // SAFETY: the caller's promise, passed on.
+        unsafe { if WITH_US.load(Relaxed) { PROFILED.alloc(layout) } else { System.alloc(layout) } }
+    }
+
+    unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
+        // SAFETY: the caller's promise, passed on.
+        unsafe {
+            if WITH_US.load(Relaxed) {
+                PROFILED.dealloc(block, layout)
+            } else {
+                System.dealloc(block, layout)
+            }
+        }
+    }
+
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        // SAFETY: the caller's promise, passed on.
+        unsafe {
+            if WITH_US.load(Relaxed) { PROFILED.alloc_zeroed(layout) } else { System.alloc_zeroed(layout) }
+        }
+    }
+
+    unsafe fn realloc(&self, block: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        // SAFETY: the caller's promise, passed on.
+        unsafe {
+            if WITH_US.load(Relaxed) {
+                PROFILED.realloc(block, layout, size)
+            } else {
+                System.realloc(block, layout, size)
+            }
+        }
+    }
+}
+
+fn layout(size: usize) -> Layout {
+    Layout::from_size_align(size, 8).unwrap()
+}
+
+/// Sizes in an order that nothing predicts.
+struct Sizes([u32; 4096]);
+
+impl Sizes {
+    /// Evenly between `least` and `most`.
+    fn between(least: u32, most: u32) -> Sizes {
+        let mut random = 1_u64;
+        Sizes(std::array::from_fn(|_| {
+            random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            least + (random >> 33) as u32 % (most - least + 1)
+        }))
+    }
+
+    fn get(&self, n: u64) -> usize {
+        self.0[n as usize % self.0.len()] as usize
+    }
+}
+
+#[inline(never)]
+fn pair<A: GlobalAlloc, const COPY: usize>(allocator: &A, _: &Sizes, times: u64) {
+    let layout = layout(16);
+    for _ in 0..times {
+        // SAFETY: the size is not zero, and what was allocated is freed with its layout.
+        unsafe { allocator.dealloc(black_box(allocator.alloc(layout)), layout) }
+    }
+    black_box(COPY);
+}
+
+#[inline(never)]
+fn mix<A: GlobalAlloc, const COPY: usize>(allocator: &A, sizes: &Sizes, times: u64) {
+    for n in 0..times {
+        let layout = layout(sizes.get(n));
+        // SAFETY: as above.
+        unsafe { allocator.dealloc(black_box(allocator.alloc(layout)), layout) }
+    }
+    black_box(COPY);
+}
+
+/// 4 096 blocks are alive; each turn one of them is freed and another allocated in its place.
+#[inline(never)]
+fn churn<A: GlobalAlloc, const COPY: usize>(allocator: &A, sizes: &Sizes, times: u64) {
+    let mut blocks = [(std::ptr::null_mut::<u8>(), 0_usize); 4096];
+    let mut n = 0_u64;
+    let mut turn = |times: u64, size: &dyn Fn(u64) -> usize| {
+        for _ in 0..times {
+            n += 1;
+            let at = n.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 52;
+            let (block, before) = &mut blocks[at as usize];
+            // SAFETY: what was allocated is freed with its layout; nothing of size 0 is either.
+            unsafe {
+                if *before > 0 {
+                    allocator.dealloc(*block, layout(*before));
+                }
+                *before = size(n);
+                *block = if *before > 0 { allocator.alloc(layout(*before)) } else { std::ptr::null_mut() };
+            }
+        }
+    };
+    turn(times, &|n| sizes.get(n));
+    for (block, size) in blocks {
+        if size > 0 {
+            // SAFETY: as above.
+            unsafe { allocator.dealloc(block, layout(size)) }
+        }
+    }
+    black_box(COPY);
+}
+
+/// A map of 500 texts, looked through, halved and dropped.
+#[inline(never)]
+fn map(times: u64) {
+    for seed in 0..times {
+        let key = |n: u64| (n + seed).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 48;
+        let mut map: BTreeMap<u64, String> =
+            (0..500).map(|n| (key(n), "text ".repeat(n as usize % 20))).collect();
+        let found = (0..1000).filter_map(|n| map.get(&key(n))).map(String::len).sum::<usize>();
+        map.retain(|key, _| key % 2 == 0);
+        black_box((found, map));
+    }
+}
+
+fn chosen(with_us: bool, work: impl FnOnce()) -> Duration {
+    WITH_US.store(with_us, Relaxed);
+    let took = timed(work);
+    WITH_US.store(false, Relaxed);
+    took
+}
+
+/// Blocks allocated for one look at the clock.
+const BATCH: usize = 64;
+
+/// Time of `times` batches of allocations, 30 functions deep, or of their frees.
+fn sampled(rate: u64, times: u64, frees: bool) -> Duration {
+    profiled::heap::set_rate(rate);
+    let mut total = Duration::ZERO;
+    let mut blocks = [std::ptr::null_mut::<u8>(); BATCH];
+    for _ in 0..times.div_ceil(BATCH as u64) {
+        let mut allocated = Duration::ZERO;
+        deep(30, &mut || {
+            allocated = timed(|| {
+                for block in &mut blocks {
+                    // SAFETY: the size is not zero.
+                    *block = unsafe { PROFILED.alloc(layout(64)) };
+                }
+            });
+        });
+        let freed = timed(|| {
+            for &block in &blocks {
+                // SAFETY: allocated above, with this layout.
+                unsafe { PROFILED.dealloc(block, layout(64)) }
+            }
+        });
+        total += if frees { freed } else { allocated };
+    }
+    profiled::heap::set_rate(DEFAULT_RATE);
+    total
+}
+
+const DEFAULT_RATE: u64 = 512 * 1024;
+
+/// One workload with both allocators, in several copies.
+macro_rules! row {
+    ($table:ident, $what:literal, $target:literal, $work:ident, $sizes:expr, $($copy:literal)*) => {
+        let slices = [$((
+            $work::<System, $copy> as fn(&System, &Sizes, u64),
+            $work::<Profiled, $copy> as fn(&Profiled, &Sizes, u64),
+        )),*]
+        .map(|(plain, profiled)| {
+            (move |n| timed(|| plain(&System, $sizes, n)), move |n| timed(|| profiled(&PROFILED, $sizes, n)))
+        });
+        let pairs: Vec<_> = slices.iter().map(|(without, with)| Pair { with, without }).collect();
+        $table.row($what, Target::Ratio($target), &pairs);
+    };
+}
+
+fn main() {
+    let mut table = Table::new("allocator, 1 sample in 512 KiB");
+    let (small, all) = (&Sizes::between(16, 1024), &Sizes::between(16, 4096));
+    row!(table, "16 B, allocated and freed", 1.03, pair, small, 1 2 3 4);
+    row!(table, "16 B to 4 KiB, allocated and freed", 1.10, mix, all, 1 2 3 4);
+    row!(table, "16 B to 1 KiB among 4 096 live ones", 1.04, churn, small, 1 2 3 4);
+
+    let with = |n| chosen(true, || map(n));
+    let without = |n| chosen(false, || map(n));
+    table.row("BTreeMap of texts", Target::Ratio(1.02), &[Pair { with: &with, without: &without }]);
+
+    let with = |n| sampled(1, n, false);
+    let without = |n| sampled(0, n, false);
+    let sample = [Pair { with: &with, without: &without }];
+    table.row_of("one sample, 30 frames", Target::Added(700.0), 4 * BATCH as u64, 500, &sample, &|| ());
+    let with = |n| sampled(1, n, true);
+    let without = |n| sampled(0, n, true);
+    let free = [Pair { with: &with, without: &without }];
+    table.row_of("its free", Target::Open, 4 * BATCH as u64, 500, &free, &|| ());
+}

@@ -1,0 +1,173 @@
+//! Every name of the API, used as a program would use it.
+//!
+//! This compiles in both states; see `tests/` for what it does when the switch is off.
+#![deny(warnings)]
+use std::alloc::System;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
+use std::path::Path;
+use std::time::{Duration, SystemTime};
+
+use profiled::sync::{LockResult, Mutex, MutexGuard, TryLockResult};
+use profiled::{
+    Allocator, Error, Format, Key, Kind, LabelValue, Profile, SampleRef, Snapshot, Tracked, ValueType, block,
+    cpu, heap, http, labels, mutex, profile, profile_mutex, profiled,
+};
+
+#[global_allocator]
+static ALLOCATOR: Allocator = Allocator::system();
+static _AROUND: Allocator<System> = Allocator::new(System);
+
+profile! {
+    /// Connections.
+    pub static CONNECTIONS = "example.com/connections";
+}
+
+profile_mutex! {
+    /// Orders.
+    pub static ORDERS: Mutex<Vec<u32>> = Mutex::new(Vec::new());
+    static TOTAL: std::sync::Mutex<u32> = std::sync::Mutex::new(0);
+}
+
+/// A lock in a field.
+#[derive(Debug, Default)]
+pub struct Shop {
+    /// Typed.
+    pub stock: Mutex<u32>,
+}
+
+#[profiled]
+impl Shop {
+    /// A method.
+    pub fn take(&self) -> u32 {
+        labels! { "shop" => 1, "method" => "take" }
+        let mut stock = self.stock.lock().unwrap_or_else(profiled::sync::PoisonError::into_inner);
+        *stock += 1;
+        *stock
+    }
+
+    /// Waits.
+    #[profiled(name = "wait")]
+    pub async fn wait(&self) -> u32 {
+        self.take()
+    }
+}
+
+/// The registry.
+pub fn registry() -> profiled::Result<Vec<(String, Kind, usize)>> {
+    if let Some(profile) = profiled::lookup("heap") {
+        let _: &'static Profile = profile;
+        profile.write_to(std::io::sink(), 1)?;
+    }
+    Ok(profiled::profiles().into_iter().map(|p| (p.name().to_owned(), p.kind(), p.count())).collect())
+}
+
+/// A profile of one's own.
+pub fn custom() -> profiled::Result<Tracked> {
+    CONNECTIONS.add(1, 0)?;
+    CONNECTIONS.add("text", 0)?;
+    CONNECTIONS.add(&String::from("owned"), 0)?;
+    CONNECTIONS.add(Key::of(&CONNECTIONS), 1)?;
+    CONNECTIONS.add(std::ptr::from_ref(&ORDERS), 1)?;
+    let _: bool = CONNECTIONS.remove(1);
+    let _: &str = CONNECTIONS.help();
+    Ok(CONNECTIONS.track())
+}
+
+/// What is in a snapshot.
+pub fn read(snapshot: &Snapshot) -> (usize, Vec<String>) {
+    let mut found = Vec::new();
+    for sample in snapshot.samples() {
+        let _: SampleRef<'_> = sample;
+        found.push(format!("{:?} {:?}", sample.values(), sample.addresses()));
+        for (key, value) in sample.labels() {
+            found.push(match value {
+                LabelValue::Str(text) => format!("{key}={text}"),
+                LabelValue::Num(n, unit) => format!("{key}={n}{unit}"),
+                _ => key.to_owned(),
+            });
+        }
+    }
+    let _: &[ValueType] = snapshot.value_types();
+    let _: (SystemTime, Option<Duration>) = (snapshot.time(), snapshot.duration());
+    let _: (ValueType, i64) = snapshot.period();
+    found.extend(snapshot.comments().iter().cloned());
+    (snapshot.samples().len(), found)
+}
+
+/// Formats and the difference.
+pub fn write(snapshot: &Snapshot) -> profiled::Result<Vec<u8>> {
+    let mut out = Vec::new();
+    for format in [Format::Pprof, Format::Text, Format::Verbose, Format::Folded] {
+        match snapshot.delta(&snapshot.clone())?.write(&mut out, format) {
+            Ok(()) | Err(Error::Unsupported(_)) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(out)
+}
+
+/// Rates, and what they were.
+pub fn rates() -> [u64; 4] {
+    [heap::set_rate(heap::rate()), heap::rate(), block::set_rate(1), mutex::set_fraction(1)]
+}
+
+/// CPU windows.
+pub fn windows() -> profiled::Result<Snapshot> {
+    const OPTIONS: cpu::Options = cpu::Options::new().hz(250);
+    let session: cpu::Session = OPTIONS.start()?;
+    drop(cpu::start()?);
+    let _ = cpu::set_continuous(0)?;
+    let _ = cpu::profile(Duration::from_millis(1))?;
+    heap::write(std::io::sink())?;
+    Ok(session.stop())
+}
+
+/// Locks by expression, static and field.
+pub fn locks() -> u32 {
+    fn guarded(lock: &Mutex<u32>) -> LockResult<MutexGuard<'_, u32>> {
+        lock.lock()
+    }
+    fn tried(lock: &Mutex<u32>) -> TryLockResult<MutexGuard<'_, u32>> {
+        lock.try_lock()
+    }
+    const NAME: &str = "by expression";
+    let named: Mutex<u32> = profile_mutex!(NAME, std::sync::Mutex::new(1));
+    let unnamed = profile_mutex!(std::sync::Mutex::new(2),);
+    let _ = NAME;
+    if let Ok(mut orders) = ORDERS.lock() {
+        orders.push(1);
+    }
+    let total = TOTAL.lock().map_or(0, |total| *total);
+    let sum = guarded(&named).map_or(0, |n| *n) + tried(&unnamed).map_or(0, |n| *n) + total;
+    sum + named.into_inner().unwrap_or(0) + Shop::default().take()
+}
+
+/// Labels.
+pub fn labelled() -> (u32, Vec<(String, String)>) {
+    labels::with(&[("a", "1"), ("b", "2")], || {
+        labels! { "c" => format_args!("{}", 3) }
+        let current: labels::Labels = labels::current();
+        let _ = current.get("a");
+        (7, current.iter().map(|(k, v)| (k.to_owned(), v.to_owned())).collect())
+    })
+}
+
+/// Servers, at addresses of all sorts that can be had.
+#[allow(clippy::needless_borrows_for_generic_args)] // a reference to an address is one, too
+pub fn servers() -> profiled::Result<Vec<String>> {
+    let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+    let handler = || http::Handler::new().prefix("/d").token("t").allow_remote(false).allow_host("h");
+    let mut servers: Vec<http::Server> = vec![
+        http::serve("127.0.0.1:0")?,
+        http::serve(String::from("127.0.0.1:0"))?,
+        http::serve(any)?,
+        http::serve((IpAddr::V4(Ipv4Addr::LOCALHOST), 0))?,
+        handler().serve(&any)?,
+    ];
+    let _: fn(&Path) -> profiled::Result<http::Server> = |path| http::serve(path);
+    servers.push(http::Handler::default().serve(TcpListener::bind(any)?)?);
+    let addresses = servers.iter().map(|server| server.local_addr().to_string()).collect();
+    http::serve(any)?.detach();
+    let _: &http::Addr = servers[0].local_addr();
+    Ok(addresses)
+}
