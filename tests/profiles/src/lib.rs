@@ -1,5 +1,5 @@
 //! What the tests of the profiles share: a profile as its reader sees it, a process for each case, clocks.
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::time::Duration;
 
 pub use profiled_test_reader::{Frame, Label, Profile, Sample, pprof, strict};
@@ -55,52 +55,23 @@ fn checked(file: &[u8], window: bool) -> Profile {
 ///
 /// # Panics
 /// If the process fails, or hangs for two minutes.
+#[expect(unsafe_code, reason = "a system call")]
 pub fn alone(test: &str, case: impl FnOnce()) {
     const VARIABLE: &str = "PROFILED_TEST_ALONE";
     if std::env::var_os(VARIABLE).is_some() {
+        // SAFETY: takes a number. What hangs is killed by `SIGALRM`.
+        unsafe { libc::alarm(120) };
         return case();
     }
     let program = std::env::current_exe().expect("the path of this test");
-    let mut child = Command::new(program)
+    let output = Command::new(program)
         .args([test, "--exact", "--nocapture", "--test-threads=1"])
         .env(VARIABLE, "1")
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
+        .output()
         .expect("this test again");
-    let id = libc::pid_t::try_from(child.id()).expect("a process id");
-    let out = drain(child.stdout.take().expect("piped"));
-    let err = drain(child.stderr.take().expect("piped"));
-    let mut waited = Duration::ZERO;
-    let status = loop {
-        if let Some(status) = child.try_wait().expect("our child") {
-            break status;
-        }
-        if waited > Duration::from_secs(120) {
-            kill(id, libc::SIGKILL);
-            panic!("{test} hangs\n{}\n{}", out.join().unwrap(), err.join().unwrap());
-        }
-        std::thread::sleep(Duration::from_millis(5));
-        waited += Duration::from_millis(5);
-    };
-    let (out, err) = (out.join().unwrap(), err.join().unwrap());
-    assert!(status.success() && out.contains("1 passed"), "{test} alone: {status}\n{out}\n{err}");
+    let [out, err] = [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
+    assert!(output.status.success() && out.contains("1 passed"), "{}\n{out}\n{err}", output.status);
     eprint!("{err}");
-}
-
-fn drain(mut from: impl std::io::Read + Send + 'static) -> std::thread::JoinHandle<String> {
-    std::thread::spawn(move || {
-        let mut bytes = Vec::new();
-        _ = from.read_to_end(&mut bytes);
-        String::from_utf8_lossy(&bytes).into_owned()
-    })
-}
-
-/// Sends a signal.
-#[expect(unsafe_code, reason = "a system call")]
-pub fn kill(process: libc::pid_t, signal: i32) {
-    // SAFETY: takes two numbers.
-    unsafe { libc::kill(process, signal) };
 }
 
 /// CPU time of this process so far, as `getrusage` has it: user and system.

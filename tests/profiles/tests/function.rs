@@ -1,0 +1,331 @@
+//! Profile `functions` and one a function: counts, scopes, time.
+use std::future::poll_fn;
+use std::hint::black_box;
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll, Waker};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use profiled::{Kind, profiled};
+use profiled_test_profiles::{Profile, alone, read, text};
+
+#[profiled]
+#[inline(never)]
+fn counted(n: u64) -> u64 {
+    black_box(n + 1)
+}
+
+#[profiled]
+#[inline(never)]
+fn never_called() {}
+
+#[profiled]
+#[inline(never)]
+fn outer(n: u32) {
+    middle(n);
+}
+
+#[profiled]
+#[inline(never)]
+fn middle(n: u32) {
+    (0..n).for_each(|_| inner());
+}
+
+#[profiled]
+#[inline(never)]
+fn inner() {
+    black_box(());
+}
+
+#[profiled]
+#[inline(never)]
+fn descends(depth: u32) -> u32 {
+    if depth > 0 { descends(depth - 1) + 1 } else { 0 }
+}
+
+#[profiled]
+#[inline(never)]
+fn panics(depth: u32) {
+    if depth == 0 {
+        std::panic::resume_unwind(Box::new("on purpose"));
+    }
+    panics(depth - 1);
+}
+
+#[profiled]
+#[inline(never)]
+fn sleeps() {
+    thread::sleep(Duration::from_millis(20));
+}
+
+/// About 50 ns, whatever the optimiser does.
+#[profiled]
+#[inline(never)]
+fn hot(n: u32) -> u32 {
+    (0..20).fold(n, |sum, step| black_box(sum.wrapping_mul(31) ^ step))
+}
+
+fn calls(profile: &Profile, names: &[&str]) -> i64 {
+    profile.total_of("calls", names)
+}
+
+/// A cell of the table that people read: the row of `name`, the column of `title`.
+fn cell(table: &str, name: &str, title: &str) -> String {
+    let lines: Vec<&str> = table.lines().filter(|line| !line.starts_with('#')).collect();
+    let cells = |line: &str| -> Vec<String> {
+        line.split("  ").map(str::trim).filter(|cell| !cell.is_empty()).map(str::to_owned).collect()
+    };
+    let titles = cells(lines[0]);
+    let column = titles.iter().position(|found| found == title);
+    let column = column.unwrap_or_else(|| panic!("no {title} in\n{table}"));
+    let row = lines.iter().map(|line| cells(line)).find(|row| row[0] == name);
+    let row = row.unwrap_or_else(|| panic!("no {name} in\n{table}"));
+    row[column].clone()
+}
+
+#[test]
+fn counts_are_exact() {
+    alone("counts_are_exact", || {
+        const EACH: u64 = 1_000_000;
+        // Some of the threads have ended when it is read, one has not begun to, one is the reader.
+        thread::scope(|scope| {
+            for _ in 0..7 {
+                scope.spawn(|| (0..EACH).fold(0, |n, _| counted(n)));
+            }
+        });
+        let (asked, ask) = std::sync::mpsc::channel::<()>();
+        let (done, finished) = std::sync::mpsc::channel();
+        let alive = thread::spawn(move || {
+            done.send((0..EACH).fold(0, |n, _| counted(n))).unwrap();
+            _ = ask.recv();
+        });
+        assert_eq!(finished.recv().unwrap(), EACH);
+        let profile = profiled::lookup("function::counted").unwrap();
+        assert_eq!((profile.kind(), profile.count()), (Kind::Function, 8_000_000));
+        assert_eq!(read("function::counted").total("calls"), 8_000_000);
+        assert_eq!(calls(&read("functions"), &["function::counted"]), 8_000_000);
+        drop(asked);
+        alive.join().unwrap();
+        counted(1);
+        assert_eq!(read("function::counted").total("calls"), 8_000_001);
+        assert_eq!(cell(&text("functions", 1), "function::counted", "calls"), "8000001");
+    });
+}
+
+#[test]
+fn a_function_is_there_before_it_ran() {
+    let profile = profiled::lookup("function::never_called").unwrap();
+    assert_eq!((profile.kind(), profile.count()), (Kind::Function, 0));
+    assert_eq!(profile.name(), "function::never_called");
+    assert!(profile.help().contains("tests/profiles/tests/function.rs"), "{}", profile.help());
+    assert!(read("function::never_called").samples().is_empty());
+    if std::env::var_os("NEVER").is_some() {
+        never_called();
+    }
+}
+
+#[test]
+fn stacks_are_the_scopes_around() {
+    alone("stacks_are_the_scopes_around", || {
+        outer(0);
+        outer(3);
+        middle(4);
+        let functions = read("functions");
+        assert_eq!(calls(&functions, &["function::outer"]), 7, "two, and all within: 2 + 2 + 3");
+        let own = read("function::outer");
+        assert_eq!((own.total("calls"), own.samples().len()), (2, 1));
+        let of_middle = read("function::middle");
+        assert_eq!(of_middle.total("calls"), 3);
+        let inner = read("function::inner");
+        assert_eq!(inner.total("calls"), 7);
+        for sample in inner.samples() {
+            let names: Vec<&str> = sample.frames.iter().map(|frame| &*frame.name).collect();
+            let chains = [
+                &["function::inner", "function::middle", "function::outer"][..],
+                &["function::inner", "function::middle"],
+            ];
+            assert!(chains.contains(&&names[..]), "{names:?}");
+            assert!(sample.frames[0].file.ends_with("function.rs") && sample.frames[0].line > 0);
+        }
+        // Short functions are timed now and then, so how calls spread over chains is an estimate; the first is timed.
+        assert!(calls(&inner, &["function::inner", "function::outer"]) > 0);
+    });
+}
+
+#[test]
+fn recursion_is_a_chain_of_itself() {
+    alone("recursion_is_a_chain_of_itself", || {
+        assert_eq!(descends(3), 3);
+        let profile = read("function::descends");
+        assert_eq!(profile.total("calls"), 4);
+        let deepest = profile.samples().iter().map(|sample| sample.frames.len()).max().unwrap();
+        assert!((1..=4).contains(&deepest));
+        // Deeper than is noted: counted all the same, and the rest of the program goes on.
+        assert_eq!(descends(1_000), 1_000);
+        assert_eq!(read("function::descends").total("calls"), 4 + 1_001);
+        inner();
+        let inner = read("function::inner");
+        assert_eq!(inner.samples()[0].frames.len(), 1, "the scopes are left again");
+    });
+}
+
+#[test]
+fn a_panic_leaves_the_scope() {
+    alone("a_panic_leaves_the_scope", || {
+        let panicked = std::panic::catch_unwind(|| panics(5));
+        assert!(panicked.is_err());
+        assert_eq!(read("function::panics").total("calls"), 6);
+        assert_eq!(cell(&text("functions", 1), "function::panics", "in flight"), "0");
+        inner();
+        let inner = read("function::inner");
+        let names: Vec<&str> = inner.samples()[0].frames.iter().map(|frame| &*frame.name).collect();
+        assert_eq!(names, ["function::inner"]);
+    });
+}
+
+#[test]
+fn wall_time_is_what_a_clock_says() {
+    alone("wall_time_is_what_a_clock_says", || {
+        let begin = Instant::now();
+        (0..10).for_each(|_| sleeps());
+        let outside = begin.elapsed().as_nanos() as f64;
+        let wall = read("function::sleeps").total("wall") as f64;
+        assert!((wall / outside - 1.0).abs() <= 0.1, "{wall} of {outside}");
+        assert!(wall >= 0.2e9, "ten times 20 ms: {wall}");
+    });
+}
+
+/// Every 1024th call or more is timed; 1 000 or more of those have a mean good to a few percent. The 10 % are of the
+/// loop around the call, which is measured outside and not in the profile.
+#[test]
+fn a_hot_function_is_timed_well() {
+    alone("a_hot_function_is_timed_well", || {
+        let mut off = 0.0;
+        for times in [1_000_000, 2_000_000, 4_000_000] {
+            let before = read("function::hot").total("wall");
+            // The call itself, empty and not profiled, is not the function's.
+            let begin = Instant::now();
+            (0..times).for_each(|n| _ = black_box(plain(n)));
+            let outside = begin.elapsed().as_nanos() as f64;
+            (0..times).for_each(|n| _ = black_box(hot(n)));
+            let wall = (read("function::hot").total("wall") - before) as f64;
+            off = (wall / outside - 1.0).abs();
+            if off <= 0.1 {
+                return;
+            }
+        }
+        panic!("off by {off}");
+    });
+}
+
+/// What `hot` does, not profiled.
+#[inline(never)]
+fn plain(n: u32) -> u32 {
+    (0..20).fold(n, |sum, step| black_box(sum.wrapping_mul(31) ^ step))
+}
+
+#[test]
+fn someone_in_a_function_is_in_flight() {
+    alone("someone_in_a_function_is_in_flight", || {
+        #[profiled(name = "waits to be seen")]
+        fn waits(seen: &std::sync::Barrier) {
+            seen.wait();
+            seen.wait();
+        }
+        let seen = std::sync::Barrier::new(4);
+        thread::scope(|scope| {
+            for _ in 0..3 {
+                scope.spawn(|| waits(&seen));
+            }
+            seen.wait();
+            let table = text("functions", 1);
+            assert_eq!(cell(&table, "waits to be seen", "in flight"), "3", "{table}");
+            assert_eq!(cell(&table, "waits to be seen", "calls"), "3", "{table}");
+            seen.wait();
+        });
+        let table = text("functions", 1);
+        assert_eq!(cell(&table, "waits to be seen", "in flight"), "0", "{table}");
+        let titles = ["calls", "in flight", "total", "mean", "p50", "p90", "p99", "max", "self", "allocated"];
+        for title in titles {
+            assert!(!cell(&table, "waits to be seen", title).is_empty(), "{title}");
+        }
+        assert_eq!(cell(&text("waits to be seen", 1), "waits to be seen", "calls"), "3");
+    });
+}
+
+/// Pending once, and then `ready`.
+async fn pause() {
+    let mut waited = false;
+    poll_fn(|_| match std::mem::replace(&mut waited, true) {
+        true => Poll::Ready(()),
+        false => Poll::Pending,
+    })
+    .await;
+}
+
+#[profiled]
+async fn answers() -> u32 {
+    pause().await;
+    inner();
+    42
+}
+
+#[profiled]
+async fn asks() -> u32 {
+    answers().await + answers().await
+}
+
+fn poll<F: Future>(future: Pin<&mut F>) -> Poll<F::Output> {
+    future.poll(&mut Context::from_waker(Waker::noop()))
+}
+
+#[test]
+fn a_future_is_one_call_from_first_poll_to_end() {
+    alone("a_future_is_one_call_from_first_poll_to_end", || {
+        drop(asks());
+        assert_eq!(read("function::asks").total("calls"), 0, "never polled, never called");
+        let mut future = pin!(asks());
+        let in_flight = |name: &str| cell(&text("functions", 1), name, "in flight");
+        assert!(poll(future.as_mut()).is_pending());
+        assert_eq!((in_flight("function::asks"), in_flight("function::answers")), ("1".into(), "1".into()));
+        inner();
+        thread::sleep(Duration::from_millis(50));
+        assert!(poll(future.as_mut()).is_pending());
+        thread::sleep(Duration::from_millis(50));
+        assert_eq!(poll(future.as_mut()), Poll::Ready(84));
+        assert_eq!((in_flight("function::asks"), in_flight("function::answers")), ("0".into(), "0".into()));
+
+        let asks = read("function::asks");
+        assert_eq!(asks.total("calls"), 1, "however often it was polled");
+        let wall = asks.total("wall") as f64 / 1e6;
+        assert!((100.0..150.0).contains(&wall), "waiting is part of it: {wall} ms");
+        let answers = read("function::answers");
+        assert_eq!(answers.total("calls"), 2);
+        assert_eq!(
+            calls(&answers, &["function::answers", "function::asks"]),
+            2,
+            "each within the one who asks"
+        );
+        let inner = read("function::inner");
+        assert_eq!(inner.total("calls"), 3);
+        assert!(
+            inner.samples().iter().any(|sample| sample.frames.len() == 1),
+            "between polls no scope is open"
+        );
+    });
+}
+
+#[test]
+fn a_cancelled_future_ends_when_it_is_dropped() {
+    alone("a_cancelled_future_ends_when_it_is_dropped", || {
+        let mut future = Box::pin(answers());
+        assert!(poll(future.as_mut()).is_pending());
+        thread::sleep(Duration::from_millis(30));
+        assert_eq!(cell(&text("functions", 1), "function::answers", "in flight"), "1");
+        drop(future);
+        assert_eq!(cell(&text("functions", 1), "function::answers", "in flight"), "0");
+        let profile = read("function::answers");
+        assert_eq!(profile.total("calls"), 1);
+        assert!(profile.total("wall") >= 30_000_000);
+    });
+}
