@@ -11,7 +11,8 @@ use std::task::{Context, Poll, Waker};
 use measure::{Job, Pair, Table, Target, Team, timed};
 use profiled::__private::Polled;
 
-/// What `#[profiled(name = ..)]` puts first in a body. Written out, so that the bench measures the hook alone.
+/// The site that `#[profiled(name = ..)]` makes. Written out, so that the bench measures the hook alone; for the
+/// attribute itself, put it on `marked` instead of the guard in there.
 macro_rules! site {
     ($name:literal) => {{
         static SITE: profiled::__private::FunctionSite = profiled::__private::FunctionSite::new(
