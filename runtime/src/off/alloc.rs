@@ -20,12 +20,6 @@ impl<A> Allocator<A> {
     pub const fn new(inner: A) -> Self {
         Allocator { inner }
     }
-
-    /// Counts live bytes exactly; switched off, nothing is counted.
-    #[must_use]
-    pub const fn counting(self) -> Self {
-        self
-    }
 }
 
 // SAFETY: every call is forwarded with the arguments it came with, and what the inner allocator returned is returned

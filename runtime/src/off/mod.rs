@@ -14,7 +14,6 @@ mod snapshot;
 
 pub use alloc::Allocator;
 pub use profile::{Key, Kind, Profile, Tracked, lookup, profiles};
-pub use settings::{Guard, init};
 pub use snapshot::{Frame, SampleRef, Snapshot};
 
 /// The heap: what is alive, and what was ever allocated.

@@ -5,26 +5,6 @@ use std::time::Duration;
 use super::Snapshot;
 use crate::error::Result;
 
-/// Reads the environment and starts what it asks for: switched off, neither.
-#[inline(always)]
-pub fn init() -> Guard {
-    Guard { nothing: () }
-}
-
-/// Ends what [`init`] began.
-#[derive(Debug)]
-#[must_use = "dropping it saves and ends what `init` started"]
-pub struct Guard {
-    nothing: (),
-}
-
-impl Drop for Guard {
-    #[inline(always)]
-    fn drop(&mut self) {
-        self.nothing
-    }
-}
-
 /// Sets the mean bytes between two samples; 0 was and is in force.
 #[inline(always)]
 pub fn set_heap_rate(_bytes: u64) -> u64 {

@@ -522,7 +522,10 @@ pub(crate) mod tests {
         let named = nameless.clone().part(4, numbers(&[(1, 1), (2, 4)]));
         let [nameless, named] = [nameless, named].map(|location| {
             let used = numbers(&[(1, 3), (2, 1), (2, 1)]);
-            strict(&zip(&[&unused[..], &Builder::default().part(4, location).part(2, used).0].concat()), false)
+            strict(
+                &zip(&[&unused[..], &Builder::default().part(4, location).part(2, used).0].concat()),
+                false,
+            )
         });
         assert_eq!(nameless, [""; 0], "nor one that nothing is known of");
         assert!(named[0].starts_with("flags"));
