@@ -1,0 +1,209 @@
+//! What locks tell when they are asked: the profiles `block` and `mutex`, and one a lock site.
+use std::collections::HashMap;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::SystemTime;
+
+use super::{BLOCK, BLOCK_RATE, COUNT_SCALE, MUTEX, MUTEX_FRACTION, Stats};
+use crate::profile::{Entry, Kind, Profile, Source};
+use crate::record::{ValueType, pseudo};
+use crate::site::LockSite;
+use crate::snapshot::{self, Column, Meta, Places, Row, Shape, Snapshot, Table, Unit};
+use crate::store::bucket::{Bucket, Buckets};
+use crate::store::{Labels, Stack};
+use crate::{label, local, stack};
+
+struct Block;
+struct Mutexes;
+
+/// One lock's holders.
+struct Holders {
+    site: &'static LockSite,
+}
+
+pub(crate) fn profile_of(site: &'static LockSite) -> Profile {
+    let place = site.place;
+    let help = format!(
+        "Holders of the lock made at {}:{}, and how long they delayed others",
+        place.file, place.line
+    );
+    let source = Box::leak(Box::new(Holders { site }));
+    Profile::of_site(Kind::Lock, site.name.to_owned(), help, place, source)
+}
+
+const VALUES: [ValueType; 2] =
+    [ValueType::new("contentions", "count"), ValueType::new("delay", "nanoseconds")];
+
+impl Source for Block {
+    fn count(&self) -> usize {
+        BLOCK.count()
+    }
+
+    fn snapshot(&self, name: &'static str) -> Snapshot {
+        let sites = sites();
+        let rows = BLOCK.iter().map(|bucket| row(bucket, &sites)).collect();
+        let shape = Shape::Contention { mutex: false };
+        let mut comments = vec![match BLOCK_RATE.load(Relaxed) {
+            0 => "block sampling is off; what is shown was recorded before".to_owned(),
+            1 => "every wait is recorded".to_owned(),
+            rate => format!("waits are sampled at 1 in {rate} ns waited; values are unbiased"),
+        }];
+        comments.extend(folded(&BLOCK));
+        comments.extend(label::losses());
+        finish(name, rows, shape, comments, None)
+    }
+
+    fn rate(&self) -> Option<String> {
+        Some(match BLOCK_RATE.load(Relaxed) {
+            0 => "off".to_owned(),
+            1 => "every wait".to_owned(),
+            rate => format!("1 sample in {rate} ns waited"),
+        })
+    }
+}
+
+fn mutex_rate() -> String {
+    match MUTEX_FRACTION.load(Relaxed) {
+        0 => "off".to_owned(),
+        1 => "every contention".to_owned(),
+        n => format!("1 contention in {n}, and all of 1 ms or more"),
+    }
+}
+
+impl Source for Mutexes {
+    fn count(&self) -> usize {
+        MUTEX.count()
+    }
+
+    fn snapshot(&self, name: &'static str) -> Snapshot {
+        let sites = sites();
+        let mut rows: Vec<Row> = MUTEX.iter().map(|bucket| row(bucket, &sites)).collect();
+        rows.extend(sites.values().filter_map(|site| wake_up(site)));
+        let mut comments = vec![match MUTEX_FRACTION.load(Relaxed) {
+            0 => "mutex sampling is off; what is shown was recorded before".to_owned(),
+            _ => format!("holders are sampled: {}; values are unbiased", mutex_rate()),
+        }];
+        comments.extend(folded(&MUTEX));
+        comments.extend(label::losses());
+        finish(name, rows, Shape::Contention { mutex: true }, comments, None)
+    }
+
+    fn rate(&self) -> Option<String> {
+        Some(mutex_rate())
+    }
+}
+
+impl Source for Holders {
+    fn count(&self) -> usize {
+        self.site.stats.get().map_or(0, |stats| stats.contended.load(Relaxed) as usize)
+    }
+
+    fn snapshot(&self, name: &'static str) -> Snapshot {
+        let id = u64::from(self.site.id.load(Relaxed));
+        let sites = HashMap::from([(id, self.site)]);
+        let ours = MUTEX.iter().filter(|bucket| id != 0 && bucket.key().what == id);
+        let mut rows: Vec<Row> = ours.map(|bucket| row(bucket, &sites)).collect();
+        rows.extend(wake_up(self.site));
+        finish(name, rows, Shape::Table, folded(&MUTEX).into_iter().collect(), Some(figures(self.site)))
+    }
+}
+
+fn finish(
+    name: &'static str,
+    rows: Vec<Row>,
+    shape: Shape,
+    comments: Vec<String>,
+    table: Option<Table>,
+) -> Snapshot {
+    let meta = Meta {
+        profile: name,
+        value_types: VALUES.to_vec(),
+        // Go's, whatever the rate: the series that a server keeps are named by it.
+        period: (VALUES[0], 1),
+        places: Places::Hooked,
+        shape,
+        time: SystemTime::now(),
+        comments,
+        cumulative: true,
+        table,
+        ..Meta::default()
+    };
+    Snapshot::new(meta, rows, stack::modules())
+}
+
+fn folded(buckets: &Buckets) -> Option<String> {
+    match buckets.folded() {
+        0 => None,
+        n => Some(format!("{n} samples folded into [other]: too many different rows")),
+    }
+}
+
+/// Lock sites that were used, by id.
+fn sites() -> HashMap<u64, &'static LockSite> {
+    let used = |site: &&LockSite| site.id.load(Relaxed) != 0;
+    crate::site::locks().filter(used).map(|site| (u64::from(site.id.load(Relaxed)), site)).collect()
+}
+
+fn row(bucket: &'static Bucket, sites: &HashMap<u64, &'static LockSite>) -> Row {
+    let key = bucket.key();
+    let count = bucket.value().first.load(Relaxed) as f64 / COUNT_SCALE;
+    let delay = bucket.value().second.load(Relaxed);
+    Row {
+        key: snapshot::Key {
+            labels: key.labels,
+            lock: sites.get(&key.what).map(|site| site.unique_name()),
+            scope: crate::hook::function::name_of(key.scope),
+            ..snapshot::Key::of(key.stack)
+        },
+        values: [(count.round() as i64).max(i64::from(delay > 0)), delay as i64, 0, 0],
+    }
+}
+
+/// What was waited for a site's locks while nobody held them.
+fn wake_up(site: &'static LockSite) -> Option<Row> {
+    let stats = site.stats.get()?;
+    let key = snapshot::Key {
+        labels: Labels::none(),
+        lock: Some(site.unique_name()),
+        ..snapshot::Key::of(Stack::pseudo(pseudo::WAKE_UP))
+    };
+    let values = [stats.wake_ups.load(Relaxed) as i64, stats.wake_up.load(Relaxed) as i64, 0, 0];
+    Some(Row { key, values })
+}
+
+const COLUMNS: &[Column] = &[
+    Column { title: "acquired", unit: Unit::Count },
+    Column { title: "contended", unit: Unit::Count },
+    Column { title: "share", unit: Unit::Percent },
+    Column { title: "waited", unit: Unit::Nanoseconds },
+    Column { title: "wait p50", unit: Unit::Nanoseconds },
+    Column { title: "wait p99", unit: Unit::Nanoseconds },
+    Column { title: "wait max", unit: Unit::Nanoseconds },
+];
+
+fn figures(site: &'static LockSite) -> Table {
+    let acquired = local::total(site.id.load(Relaxed)) as f64;
+    let stats = site.stats.get();
+    let figure = |of: fn(&Stats) -> u64| Some(stats.map_or(0, of) as f64);
+    let contended = figure(|stats| stats.contended.load(Relaxed));
+    let quantiles = stats.and_then(|stats| stats.waits.quantiles([0.5, 0.99]));
+    let cells = vec![
+        Some(acquired),
+        contended,
+        contended.filter(|_| acquired > 0.0).map(|contended| contended / acquired * 100.0),
+        figure(|stats| stats.waited.load(Relaxed)),
+        quantiles.map(|all| all[0] as f64),
+        quantiles.map(|all| all[1] as f64),
+        figure(|stats| stats.waits.max()),
+    ];
+    Table { columns: COLUMNS, rows: vec![(site.unique_name().to_owned(), cells)] }
+}
+
+static BLOCK_PROFILE: Profile =
+    Profile::predefined("block", "Stacks that waited for a lock, and how long", &Block);
+static MUTEX_PROFILE: Profile = Profile::predefined(
+    "mutex",
+    "Stacks that held a lock, charged at the unlock for all the time that others waited for them",
+    &Mutexes,
+);
+inventory::submit! { Entry::Profile(&BLOCK_PROFILE) }
+inventory::submit! { Entry::Profile(&MUTEX_PROFILE) }
