@@ -1,7 +1,7 @@
 //! The attribute of the crate `profiled`; use it from there.
 //!
-//! The compiler calls this once for every `#[profiled]`: [`args`] and [`item`] read, [`check`] refuses, [`expand`]
-//! writes, [`fallback`] keeps the user's item when there is something to complain about. Nothing here knows
+//! The compiler calls this once for every `#[profiled]`: `args` and `item` read, `check` refuses, `expand`
+//! writes, `fallback` keeps the user's item when there is something to complain about. Nothing here knows
 //! what a profile is: the expansion is one static, its entry in the registry and one guard (or one wrapped
 //! future), and all that they do is in `profiled::__private`.
 //!

@@ -10,7 +10,7 @@ use profiled::__private::bench;
 use profiled::Snapshot;
 use prost::Message;
 
-#[allow(dead_code, unreachable_pub)]
+#[allow(dead_code)]
 #[path = "../src/encode/proto.rs"]
 mod proto;
 

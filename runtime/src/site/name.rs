@@ -162,6 +162,7 @@ fn drop_parameters(out: &mut String) {
 }
 
 #[cfg(test)]
+#[expect(clippy::new_ret_no_self, reason = "names are what is under test")]
 mod tests {
     use super::*;
     use crate::site::Place;
