@@ -51,7 +51,7 @@ pub use error::{Error, Result};
 pub use off::*;
 #[cfg(feature = "enabled")]
 pub use on::*;
-pub use record::{Format, LabelValue, ValueType};
+pub use record::{Format, Kind, LabelValue, ValueType};
 
 /// Profiles a function, a method or all methods of an `impl` block, asynchronous ones too.
 ///

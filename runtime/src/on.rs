@@ -1,7 +1,7 @@
 //! The crate when it is switched on: its public face. `off` is the same face with nothing behind it.
 pub use crate::hook::alloc::Allocator;
 pub use crate::hook::custom::{Key, Tracked};
-pub use crate::profile::{Kind, Profile, lookup, profiles};
+pub use crate::profile::{Profile, lookup, profiles};
 pub use crate::snapshot::{SampleRef, Snapshot};
 pub use crate::surface::http;
 pub use crate::symbol::Frame;

@@ -13,22 +13,9 @@ use crate::fork::{Guard, Lock};
 
 use crate::error::{Error, Result};
 use crate::hook::custom::{Key, Members, Tracked};
+use crate::record::Kind;
 use crate::site::{FunctionSite, LockSite, Place, late_locks};
 use crate::snapshot::Snapshot;
-
-/// Where a profile comes from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[non_exhaustive]
-pub enum Kind {
-    /// One of this crate's own: `heap`, `mutex`, ..
-    Predefined,
-    /// A function that `#[profiled]` marks.
-    Function,
-    /// A lock that `profile_mutex!` or a typed wrapper made.
-    Lock,
-    /// Made with [`profile!`](crate::profile!).
-    Custom,
-}
 
 /// What a profile needs of whoever fills it. Read rooms call it; it may take time, but never blocks a hook.
 pub(crate) trait Source: Sync + RefUnwindSafe {

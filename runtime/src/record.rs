@@ -27,6 +27,20 @@ pub enum LabelValue<'a> {
     Num(i64, &'a str),
 }
 
+/// Where a profile comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum Kind {
+    /// One of this crate's own: `heap`, `mutex`, ..
+    Predefined,
+    /// A function that `#[profiled]` marks.
+    Function,
+    /// A lock that `profile_mutex!` or a typed wrapper made.
+    Lock,
+    /// Made with [`profile!`](crate::profile!).
+    Custom,
+}
+
 /// How a snapshot is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]

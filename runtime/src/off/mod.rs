@@ -13,7 +13,7 @@ mod settings;
 mod snapshot;
 
 pub use alloc::Allocator;
-pub use profile::{Key, Kind, Profile, Tracked, lookup, profiles};
+pub use profile::{Key, Profile, Tracked, lookup, profiles};
 pub use snapshot::{Frame, SampleRef, Snapshot};
 
 /// The heap: what is alive, and what was ever allocated.

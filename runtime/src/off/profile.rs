@@ -4,20 +4,7 @@ use std::io;
 
 use super::Snapshot;
 use crate::error::Result;
-
-/// Where a profile comes from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[non_exhaustive]
-pub enum Kind {
-    /// One of this crate's own: `heap`, `mutex`, ..
-    Predefined,
-    /// A function that `#[profiled]` marks.
-    Function,
-    /// A lock that `profile_mutex!` or a typed wrapper made.
-    Lock,
-    /// Made with [`profile!`](crate::profile!).
-    Custom,
-}
+use crate::record::Kind;
 
 /// A named collection of samples: switched off, the name.
 pub struct Profile {

@@ -5,8 +5,8 @@ use std::time::SystemTime;
 
 use super::{CHAINS, Stats};
 use crate::local::{self, MAX_SCOPES};
-use crate::profile::{Entry, Kind, Profile, Source};
-use crate::record::ValueType;
+use crate::profile::{Entry, Profile, Source};
+use crate::record::{Kind, ValueType};
 use crate::site::FunctionSite;
 use crate::snapshot::{self, Column, Meta, Places, Row, Shape, Snapshot, Table, Unit};
 use crate::store::Stack;

@@ -4,8 +4,8 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::SystemTime;
 
 use super::{BLOCK, BLOCK_RATE, COUNT_SCALE, MUTEX, MUTEX_FRACTION, Stats};
-use crate::profile::{Entry, Kind, Profile, Source};
-use crate::record::{ValueType, pseudo};
+use crate::profile::{Entry, Profile, Source};
+use crate::record::{Kind, ValueType, pseudo};
 use crate::site::LockSite;
 use crate::snapshot::{self, Column, Meta, Places, Row, Shape, Snapshot, Table, Unit};
 use crate::store::bucket::{Bucket, Buckets};

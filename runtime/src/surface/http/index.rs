@@ -4,7 +4,8 @@
 use std::fmt::{self, Write as _};
 
 use super::params::encode;
-use crate::profile::{Kind, Profile, profiles};
+use crate::profile::{Profile, profiles};
+use crate::record::Kind;
 
 /// The page. `host` is what the client calls this server by.
 pub(super) fn page(host: &str, prefix: &str) -> String {
