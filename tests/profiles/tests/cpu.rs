@@ -18,20 +18,29 @@ static ALLOCATOR: profiled::Allocator = profiled::Allocator::system();
 
 const MS: Duration = Duration::from_millis(1);
 
+/// CPU time of this thread.
+fn thread_time() -> u64 {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: a good pointer.
+    unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &raw mut time) };
+    time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
+}
+
 fn work() {
     black_box((0..2000_u32).fold(1, |sum, n| black_box(sum ^ n)));
 }
 
-/// Functions that keep a CPU busy, each under its own name.
+/// Functions that use so much CPU time, each under its own name.
 macro_rules! busy {
     ($($name:ident)*) => {$(
         #[inline(never)]
         fn $name(time: Duration) {
-            let end = Instant::now() + time;
-            while Instant::now() < end {
+            let end = thread_time() + time.as_nanos() as u64;
+            while thread_time() < end {
                 work();
             }
-            black_box(());
+            // Bodies that differ, or one function would do for all.
+            black_box(stringify!($name));
         }
     )*};
 }
@@ -47,14 +56,17 @@ fn at(hz: u32) -> Session {
 fn accounted(hz: u32, run: impl Fn(Duration)) -> Profile {
     let mut share = 0.0;
     for time in [2000 * MS, 4000 * MS, 8000 * MS] {
+        let begin = Instant::now();
         let session = at(hz);
         let before = cpu_time();
         run(time);
         let used = cpu_time() - before;
-        let profile = read_snapshot(&session.stop());
+        let snapshot = session.stop();
+        let longest = begin.elapsed();
+        let profile = read_snapshot(&snapshot);
         assert_eq!(profile.period, 1_000_000_000 / i64::from(hz));
         let duration = Duration::from_nanos(profile.duration_nanos as u64);
-        assert!(duration >= time && duration < time * 2, "{duration:?}");
+        assert!(duration >= time && duration <= longest, "{duration:?}");
         share = profile.total("cpu") as f64 / used.as_nanos() as f64;
         assert_eq!(profile.total("cpu"), profile.total("samples") * profile.period);
         if (0.9..=1.1).contains(&share) {
@@ -87,8 +99,8 @@ fn two_threads_are_accounted_for_by_name() {
             });
             for name in ["cpu::first", "cpu::second"] {
                 let share = profile.total_of("cpu", &[name]) as f64 / profile.total("cpu") as f64;
-                // Others may take CPU time from one of the two, but hardly three quarters of it.
-                assert!(share >= 0.2, "{name} has {share} at {hz} Hz");
+                // Half of it, give or take what two hundred samples are good to.
+                assert!((0.3..0.7).contains(&share), "{name} has {share} at {hz} Hz");
             }
             assert_eq!(profile.find(&["cpu::first", "cpu::second"]).len(), 0);
         }
@@ -424,13 +436,6 @@ fn threads_with_tiny_stacks_are_sampled() {
         let found = profile.find(&["cpu::tiny_stack_work", "cpu::tiny_stack"]);
         assert!(found.iter().map(|sample| sample.value("samples")).sum::<i64>() > 30);
     });
-}
-
-fn thread_time() -> u64 {
-    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-    // SAFETY: a good pointer.
-    unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &raw mut time) };
-    time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
 }
 
 #[test]

@@ -34,7 +34,8 @@ fn middle(n: u32) {
 #[profiled]
 #[inline(never)]
 fn inner() {
-    black_box(());
+    // Long enough that each call is timed: what is estimated of shorter ones is then exact.
+    thread::sleep(Duration::from_micros(50));
 }
 
 #[profiled]
@@ -78,7 +79,7 @@ fn cell(table: &str, name: &str, title: &str) -> String {
     let titles = cells(lines[0]);
     let column = titles.iter().position(|found| found == title);
     let column = column.unwrap_or_else(|| panic!("no {title} in\n{table}"));
-    let row = lines.iter().map(|line| cells(line)).find(|row| row[0] == name);
+    let row = lines[1..].iter().map(|line| cells(line)).find(|row| row[0] == name);
     let row = row.unwrap_or_else(|| panic!("no {name} in\n{table}"));
     row[column].clone()
 }
@@ -127,17 +128,17 @@ fn a_function_is_there_before_it_ran() {
 #[test]
 fn stacks_are_the_scopes_around() {
     alone("stacks_are_the_scopes_around", || {
-        outer(0);
+        outer(1);
         outer(3);
         middle(4);
         let functions = read("functions");
-        assert_eq!(calls(&functions, &["function::outer"]), 7, "two, and all within: 2 + 2 + 3");
+        assert_eq!(calls(&functions, &["function::outer"]), 8, "two, and all within: 2 + 2 + 4");
         let own = read("function::outer");
         assert_eq!((own.total("calls"), own.samples().len()), (2, 1));
         let of_middle = read("function::middle");
         assert_eq!(of_middle.total("calls"), 3);
         let inner = read("function::inner");
-        assert_eq!(inner.total("calls"), 7);
+        assert_eq!(inner.total("calls"), 8);
         for sample in inner.samples() {
             let names: Vec<&str> = sample.frames.iter().map(|frame| &*frame.name).collect();
             let chains = [
@@ -147,8 +148,7 @@ fn stacks_are_the_scopes_around() {
             assert!(chains.contains(&&names[..]), "{names:?}");
             assert!(sample.frames[0].file.ends_with("function.rs") && sample.frames[0].line > 0);
         }
-        // Short functions are timed now and then, so how calls spread over chains is an estimate; the first is timed.
-        assert!(calls(&inner, &["function::inner", "function::outer"]) > 0);
+        assert_eq!(calls(&inner, &["function::inner", "function::outer"]), 4);
     });
 }
 
@@ -198,6 +198,7 @@ fn wall_time_is_what_a_clock_says() {
 /// Every 1024th call or more is timed; 1 000 or more of those have a mean good to a few percent. The 10 % are of the
 /// loop around the call, which is measured outside and not in the profile.
 #[test]
+#[cfg_attr(debug_assertions, ignore = "our own code between the two clocks takes as long, not optimised")]
 fn a_hot_function_is_timed_well() {
     alone("a_hot_function_is_timed_well", || {
         let mut off = 0.0;
@@ -210,6 +211,7 @@ fn a_hot_function_is_timed_well() {
             (0..times).for_each(|n| _ = black_box(hot(n)));
             let wall = (read("function::hot").total("wall") - before) as f64;
             off = (wall / outside - 1.0).abs();
+            eprintln!("{} ns, {} ns outside", wall / f64::from(times), outside / f64::from(times));
             if off <= 0.1 {
                 return;
             }

@@ -106,6 +106,13 @@ impl Meter {
         }
     }
 
+    /// Gives it a name. It keeps the one it has.
+    const fn name(&mut self, site: &'static LockSite) {
+        if let Origin::Caller(_) = self.origin {
+            self.origin = Origin::Site(site);
+        }
+    }
+
     /// Counts an acquisition.
     #[inline(always)]
     fn acquired(&self, kind: fn() -> &'static str) {
@@ -275,7 +282,11 @@ impl<T> Lock for std::sync::Mutex<T> {
 impl<L: Lock> Lock for Profiled<L> {
     type Wrapped = Profiled<L>;
 
-    fn wrap(self, _site: &'static LockSite) -> Profiled<L> {
+    fn wrap(mut self, site: &'static LockSite) -> Profiled<L> {
+        // What was used goes by its place already.
+        if *self.meter.id.get_mut() == 0 {
+            self.meter.name(site);
+        }
         self
     }
 }
@@ -293,8 +304,9 @@ impl<T> Maker<std::sync::Mutex<T>> {
 }
 
 impl<L> Maker<Profiled<L>> {
-    /// It is wrapped already.
-    pub const fn wrap(_site: &'static LockSite, lock: Profiled<L>) -> Profiled<L> {
+    /// It is wrapped already, and gets a name if it has none.
+    pub const fn wrap(site: &'static LockSite, mut lock: Profiled<L>) -> Profiled<L> {
+        lock.meter.name(site);
         lock
     }
 }
