@@ -108,10 +108,18 @@ impl File {
         File(path)
     }
 
+    /// Where it is.
+    ///
+    /// # Panics
+    /// If the path is no text.
+    pub fn path(&self) -> &str {
+        self.0.to_str().expect("UTF-8")
+    }
+
     /// What `pprof` prints about it.
     pub fn pprof(&self, options: &[&str]) -> String {
         let mut args = options.to_vec();
-        args.push(self.0.to_str().expect("UTF-8"));
+        args.push(self.path());
         pprof(&args)
     }
 
