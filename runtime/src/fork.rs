@@ -6,7 +6,8 @@
 //! held for map and list operations of microseconds, so a fork waits no longer than that.
 use std::cell::UnsafeCell;
 use std::ops::{Deref, DerefMut};
-use std::sync::{Mutex, MutexGuard, Once, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::{Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use crate::local;
 
@@ -81,9 +82,10 @@ static HELD: Held = Held(UnsafeCell::new(None));
 /// Installs the handlers, once. They cover `fork`; `posix_spawn` and `vfork` run none and need none, as their
 /// children share our memory and call nothing of ours.
 pub(crate) fn prepare() {
-    static ONCE: Once = Once::new();
-    if !ONCE.is_completed() {
-        ONCE.call_once(|| crate::sys::process::at_fork(before, after_in_parent, after_in_child));
+    // No `Once`: a child that is forked while another thread is in it would wait for that thread for ever.
+    static DONE: AtomicBool = AtomicBool::new(false);
+    if !DONE.load(Relaxed) && !DONE.swap(true, Relaxed) {
+        crate::sys::process::at_fork(before, after_in_parent, after_in_child);
     }
 }
 

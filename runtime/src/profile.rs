@@ -9,7 +9,7 @@ use std::fmt;
 use std::panic::RefUnwindSafe;
 use std::sync::OnceLock;
 
-use crate::fork::{Guard, Lock};
+use crate::fork::Lock;
 
 use crate::error::{Error, Result};
 use crate::hook::custom::{Key, Members, Tracked};
@@ -130,7 +130,7 @@ impl Profile {
             Some(name) => name,
             // Only a profile of the catalogue can have been renamed, so making that settles it.
             None => {
-                drop(catalogue());
+                catalogue(|_| ());
                 self.unique.get().copied().unwrap_or(&self.declared)
             }
         }
@@ -212,7 +212,7 @@ impl Profile {
 
     /// [`name`](Self::name), for as long as the process lives.
     pub(crate) fn unique_name(&self) -> &'static str {
-        drop(catalogue());
+        catalogue(|_| ());
         self.unique.get().copied().unwrap_or("")
     }
 }
@@ -246,12 +246,12 @@ inventory::collect!(Entry);
 /// Names are compared exactly. A function is found before it ever ran; a lock made by a typed wrapper's own `new`
 /// after its first use.
 pub fn lookup(name: &str) -> Option<&'static Profile> {
-    catalogue().by_name.get(name).copied()
+    catalogue(|catalogue| catalogue.by_name.get(name).copied())
 }
 
 /// All profiles, sorted by name.
 pub fn profiles() -> Vec<&'static Profile> {
-    catalogue().by_name.values().copied().collect()
+    catalogue(|catalogue| catalogue.by_name.values().copied().collect())
 }
 
 #[derive(Default)]
@@ -261,15 +261,18 @@ struct Catalogue {
     late: usize,
 }
 
-/// Held for map operations only; nothing of the program's runs under it.
-fn catalogue() -> Guard<'static, Catalogue> {
-    static CATALOGUE: OnceLock<Lock<Catalogue>> = OnceLock::new();
-    let mut catalogue = CATALOGUE.get_or_init(|| Lock::new(at_compile_time())).lock();
+/// Shows `f` the catalogue, complete up to now. The lock is held for map operations only; nothing of the program's
+/// runs under it.
+fn catalogue<R>(f: impl FnOnce(&Catalogue) -> R) -> R {
+    // Made under the lock, too: a child that is forked meanwhile would wait for ever for whoever makes it.
+    static CATALOGUE: Lock<Option<Catalogue>> = Lock::new(None);
+    let mut guard = CATALOGUE.lock();
+    let catalogue = guard.get_or_insert_with(at_compile_time);
     for site in late_locks(catalogue.late) {
         catalogue.late += 1;
         catalogue.enter(of_lock(site));
     }
-    catalogue
+    f(catalogue)
 }
 
 fn at_compile_time() -> Catalogue {

@@ -118,9 +118,9 @@ impl FunctionSite {
 
 /// The site whose address stands in a stack of scopes: its name and its place.
 pub(crate) fn by_address(address: u64) -> Option<(&'static str, Place)> {
-    static SITES: OnceLock<HashMap<u64, &'static FunctionSite>> = OnceLock::new();
+    static SITES: Placed<HashMap<u64, &'static FunctionSite>> = Placed::new();
     let sites = SITES
-        .get_or_init(|| functions().map(|site| (std::ptr::from_ref(site).addr() as u64, site)).collect());
+        .get_or_place(|| functions().map(|site| (std::ptr::from_ref(site).addr() as u64, site)).collect())?;
     sites.get(&address).map(|site| (site.unique_name(), site.place))
 }
 
