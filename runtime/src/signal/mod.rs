@@ -305,7 +305,7 @@ pub fn timer_tag() -> *const std::ffi::c_void {
 pub(crate) fn after_fork_in_child() {
     handler::ENABLED.store(false, Relaxed);
     let mut sampler = SAMPLER.lock();
-    _ = handler::RING.drain(|_| ());
+    handler::RING.clear();
     // The kernel gives a child no timers, and the ids may be another timer's by now: forget, do not delete.
     std::mem::forget(sampler.timer.take());
     sampler.sessions.clear();

@@ -109,6 +109,20 @@ impl Ring {
             self.next_read.store(at.wrapping_add(1), Ordering::Relaxed);
         }
     }
+
+    /// Empties it, slots included that were claimed and not written: after a fork nobody is left to write them, and
+    /// the reader would stop there for ever. No writer and no reader may be at work.
+    pub(super) fn clear(&self) {
+        let end = self.next_write.load(Ordering::Relaxed);
+        let mut at = self.next_read.load(Ordering::Relaxed);
+        while at != end {
+            let index = at % SLOTS;
+            self.slots[index].sequence.store(at.wrapping_add(SLOTS).wrapping_sub(index), Ordering::Relaxed);
+            at = at.wrapping_add(1);
+        }
+        self.next_read.store(end, Ordering::Relaxed);
+        self.lost.store(0, Ordering::Relaxed);
+    }
 }
 
 #[cfg(test)]
@@ -130,6 +144,24 @@ mod tests {
             });
             assert_eq!(next, SLOTS as u64, "lap {lap}");
             assert_eq!(lost, (0..10).map(|n| SLOTS as u64 + n).sum::<u64>());
+        }
+    }
+
+    #[test]
+    fn a_slot_whose_writer_is_gone_is_cleared() {
+        static RING: Ring = Ring::new();
+        for lap in 0..3 {
+            // As a fork leaves it: claimed by a thread that is not there any more.
+            RING.next_write.fetch_add(1, Ordering::Relaxed);
+            RING.push(1, |record| record.weight = 1);
+            assert_eq!(RING.drain(|_| panic!("nothing is complete before the first")), 0);
+            RING.clear();
+            for _ in 0..SLOTS {
+                RING.push(1, |record| record.weight = 1);
+            }
+            let mut read = 0;
+            assert_eq!(RING.drain(|record| read += record.weight), 0, "lap {lap}");
+            assert_eq!(read, SLOTS as u64);
         }
     }
 
