@@ -356,7 +356,7 @@ fn a_forked_child_is_a_program_like_any_other() {
                 }
             });
             let session = at(1000);
-            let failures = (0..15).filter(|_| {
+            let failures = (0..8).filter(|_| {
                 // SAFETY: what the child runs is under test: it has one thread, and libc's own locks in order.
                 let id = unsafe { libc::fork() };
                 if id == 0 {
