@@ -254,17 +254,23 @@ pub fn profiles() -> Vec<&'static Profile> {
     catalogue().by_name.values().copied().collect()
 }
 
-#[derive(Default)]
 struct Catalogue {
     by_name: BTreeMap<&'static str, &'static Profile>,
+    /// What was submitted at compile time is in it.
+    made: bool,
     /// How many of the sites that came after compile time are in it.
     late: usize,
 }
 
 /// Held for map operations only; nothing of the program's runs under it.
 fn catalogue() -> Guard<'static, Catalogue> {
-    static CATALOGUE: OnceLock<Lock<Catalogue>> = OnceLock::new();
-    let mut catalogue = CATALOGUE.get_or_init(|| Lock::new(at_compile_time())).lock();
+    static CATALOGUE: Lock<Catalogue> =
+        Lock::new(Catalogue { by_name: BTreeMap::new(), late: 0, made: false });
+    let mut catalogue = CATALOGUE.lock();
+    if !catalogue.made {
+        catalogue.made = true;
+        at_compile_time(&mut catalogue);
+    }
     for site in late_locks(catalogue.late) {
         catalogue.late += 1;
         catalogue.enter(of_lock(site));
@@ -272,7 +278,7 @@ fn catalogue() -> Guard<'static, Catalogue> {
     catalogue
 }
 
-fn at_compile_time() -> Catalogue {
+fn at_compile_time(catalogue: &mut Catalogue) {
     let mut profiles: Vec<&'static Profile> = inventory::iter::<Entry>
         .into_iter()
         .map(|entry| match entry {
@@ -287,11 +293,9 @@ fn at_compile_time() -> Catalogue {
         .collect();
     // `inventory` visits in no order; ours is fixed, so that the same program has the same names.
     profiles.sort_by(|a, b| (a.kind, &a.declared, a.place).cmp(&(b.kind, &b.declared, b.place)));
-    let mut catalogue = Catalogue::default();
     for profile in profiles {
         catalogue.enter(profile);
     }
-    catalogue
 }
 
 fn of_lock(site: &'static LockSite) -> &'static Profile {

@@ -111,6 +111,17 @@ impl Ring {
     }
 }
 
+impl Ring {
+    /// Empties it. Only for a process of one thread, as a forked child is: a writer of the parent's may have been at
+    /// it, and would never come back.
+    pub(super) fn reset(&self) {
+        self.next_write.store(0, Ordering::Relaxed);
+        self.next_read.store(0, Ordering::Relaxed);
+        self.lost.store(0, Ordering::Relaxed);
+        self.slots.iter().for_each(|slot| slot.sequence.store(0, Ordering::Release));
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
