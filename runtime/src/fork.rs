@@ -106,10 +106,12 @@ extern "C" fn before() {
 
 /// Lets go of the barrier, if this thread has it.
 fn after() -> bool {
+    if local::with(|local| local.locks.get()) != 1 {
+        return false;
+    }
     // SAFETY: see `Held`; if another thread is forking, this one is between no `before` and `after` of its own, as it
     // would have waited for the barrier.
-    let barrier =
-        if local::with(|local| local.locks.get() == 1) { unsafe { (*HELD.0.get()).take() } } else { None };
+    let barrier = unsafe { (*HELD.0.get()).take() };
     let held = barrier.is_some();
     drop(barrier);
     if held {
