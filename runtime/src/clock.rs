@@ -2,6 +2,7 @@
 //!
 //! Hooks note *ticks* and subtract; ticks become nanoseconds where a duration is booked. Where the counter cannot be
 //! trusted, a tick is a nanosecond of the kernel's clock and everything else stays the same, only slower.
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering::Relaxed};
 
 use crate::sys::clock::{Clock, counter, counter_is_invariant, nanoseconds};
@@ -11,18 +12,17 @@ const COUNTER: u8 = 1;
 const KERNEL: u8 = 2;
 
 static SOURCE: AtomicU8 = AtomicU8::new(UNKNOWN);
-/// Nanoseconds a tick, as a fraction of 2^32.
-static SCALE: AtomicU64 = AtomicU64::new(1 << 32);
-/// The first pair of readings: the farther back, the truer the scale.
-static FIRST_TICKS: AtomicU64 = AtomicU64::new(0);
-static FIRST_TIME: AtomicU64 = AtomicU64::new(0);
+/// Nanoseconds a tick, as a fraction of 2^32; 0 before it is known.
+static SCALE: AtomicU64 = AtomicU64::new(0);
 static COST: AtomicU64 = AtomicU64::new(0);
+/// The first pair of readings, ticks and nanoseconds: the farther back, the truer the scale.
+static FIRST: Mutex<Option<(u64, u64)>> = Mutex::new(None);
 
 /// The shortest stretch that a scale is taken from. Two readings of the kernel's clock are good to about 30 ns, so
 /// that this makes an error of 0.1 % at the most, until [`calibrate`] is called again later.
 const LEAST: u64 = 50_000;
 
-/// Ticks now. Any thread, signal handlers too once [`calibrate`] ran.
+/// Ticks now. Any thread, signal handlers too.
 #[inline(always)]
 pub(crate) fn ticks() -> u64 {
     if SOURCE.load(Relaxed) == COUNTER { counter() } else { slow_ticks() }
@@ -31,12 +31,10 @@ pub(crate) fn ticks() -> u64 {
 #[cold]
 fn slow_ticks() -> u64 {
     if SOURCE.load(Relaxed) == UNKNOWN {
-        calibrate();
-        if SOURCE.load(Relaxed) == COUNTER {
-            return counter();
-        }
+        // Decided once and by the processor alone, so that no two threads differ.
+        SOURCE.store(if counter_is_invariant() { COUNTER } else { KERNEL }, Relaxed);
     }
-    nanoseconds(Clock::Monotonic)
+    if SOURCE.load(Relaxed) == COUNTER { counter() } else { nanoseconds(Clock::Monotonic) }
 }
 
 /// A difference of ticks in nanoseconds. Counters of two cores may disagree by some ticks: what would be negative
@@ -44,10 +42,20 @@ fn slow_ticks() -> u64 {
 #[inline]
 pub(crate) fn elapsed(from: u64, to: u64) -> u64 {
     let ticks = to.wrapping_sub(from);
-    if ticks > u64::MAX / 2 {
-        0
-    } else {
-        ((u128::from(ticks) * u128::from(SCALE.load(Relaxed))) >> 32) as u64
+    let scale = match SCALE.load(Relaxed) {
+        0 => first_scale(),
+        scale => scale,
+    };
+    if ticks > u64::MAX / 2 { 0 } else { ((u128::from(ticks) * u128::from(scale)) >> 32) as u64 }
+}
+
+#[cold]
+fn first_scale() -> u64 {
+    calibrate();
+    match SCALE.load(Relaxed) {
+        // Another thread is at it, perhaps one that we interrupted: measure for ourselves, this once.
+        0 => scale_since(pair()).map_or(1 << 32, |(scale, _)| scale),
+        scale => scale,
     }
 }
 
@@ -58,43 +66,36 @@ pub(crate) fn cost() -> u64 {
 }
 
 /// Finds the scale, or makes it better: the stretch since the first call grows. Ordinary code; takes 50 us the first
-/// time.
+/// time. It never waits: whoever comes while another thread is at it leaves it to that one.
 pub(crate) fn calibrate() {
+    _ = ticks();
+    let Ok(mut first) = FIRST.try_lock() else { return };
     if SOURCE.load(Relaxed) == KERNEL {
+        SCALE.store(1 << 32, Relaxed);
         return;
     }
-    if !counter_is_invariant() {
-        SOURCE.store(KERNEL, Relaxed);
+    let known = SCALE.load(Relaxed);
+    let Some((scale, now)) = scale_since(*first.get_or_insert_with(pair)) else { return };
+    // The kernel's clock stands still while the machine sleeps, and the counter may not; a move to another machine
+    // may change it. Then the stretch up to now says nothing, and a new one begins.
+    if known != 0 && scale.abs_diff(known) > known / 500 {
+        *first = Some(now);
         return;
     }
-    let first = (FIRST_TICKS.load(Relaxed), FIRST_TIME.load(Relaxed));
-    let (ticks, time) = match first {
-        (_, 0) => {
-            let (ticks, time) = pair();
-            FIRST_TICKS.store(ticks, Relaxed);
-            FIRST_TIME.store(time, Relaxed);
-            (ticks, time)
-        }
-        known => known,
-    };
-    let (now_ticks, now) = loop {
-        let (now_ticks, now) = pair();
-        if now.saturating_sub(time) >= LEAST {
-            break (now_ticks, now);
-        }
-    };
+    SCALE.store(scale, Relaxed);
+    let looks = (0..32).map(|_| elapsed(counter(), counter()));
+    COST.store(looks.min().unwrap_or(0), Relaxed);
+}
+
+/// The scale of the stretch since `first`, and the pair that ends it. `None` if one of the clocks is none.
+fn scale_since((ticks, time): (u64, u64)) -> Option<(u64, (u64, u64))> {
+    // Each look takes some 50 ns: far more tries than the shortest stretch needs.
+    let (now_ticks, now) =
+        (0..1_000_000).map(|_| pair()).find(|(_, now)| now.saturating_sub(time) >= LEAST)?;
     let ticks = now_ticks.wrapping_sub(ticks);
-    let scale = (u128::from(now - time) << 32) / u128::from(ticks.max(1));
+    let scale = u64::try_from((u128::from(now - time) << 32) / u128::from(ticks.max(1))).ok()?;
     // Between 100 MHz and 10 GHz, or it is no clock.
-    match u64::try_from(scale) {
-        Ok(scale) if ((1 << 32) / 10..=10 << 32).contains(&scale) => {
-            SCALE.store(scale, Relaxed);
-            SOURCE.store(COUNTER, Relaxed);
-            let looks = (0..32).map(|_| elapsed(counter(), counter()));
-            COST.store(looks.min().unwrap_or(0), Relaxed);
-        }
-        _ => SOURCE.store(KERNEL, Relaxed),
-    }
+    ((1 << 32) / 10..=10 << 32).contains(&scale).then_some((scale, (now_ticks, now)))
 }
 
 /// Both clocks at one moment: the closest of three tries.

@@ -6,7 +6,6 @@
 //! held for map and list operations of microseconds, so a fork waits no longer than that.
 use std::cell::UnsafeCell;
 use std::ops::{Deref, DerefMut};
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use crate::local;
@@ -32,7 +31,6 @@ impl<T> Lock<T> {
 
     /// Waits for it. A panic under a lock of ours leaves data that are whole: poison means nothing here.
     pub(crate) fn lock(&self) -> Guard<'_, T> {
-        prepare();
         let barrier = Barrier::enter();
         Guard { inner: self.0.lock().unwrap_or_else(PoisonError::into_inner), _barrier: barrier }
     }
@@ -79,33 +77,59 @@ unsafe impl Sync for Held {}
 
 static HELD: Held = Held(UnsafeCell::new(None));
 
-/// Installs the handlers, once. They cover `fork`; `posix_spawn` and `vfork` run none and need none, as their
-/// children share our memory and call nothing of ours.
-pub(crate) fn prepare() {
-    // No `Once`: a child that is forked while another thread is in it would wait for that thread for ever.
-    static DONE: AtomicBool = AtomicBool::new(false);
-    if !DONE.load(Relaxed) && !DONE.swap(true, Relaxed) {
-        crate::sys::process::at_fork(before, after_in_parent, after_in_child);
-    }
+/// Installs the handlers. They cover `fork`; `posix_spawn` and `vfork` run none and need none, as their children share
+/// our memory and call nothing of ours.
+///
+/// A constructor does it, so that they are the first of the process: `before` is then the last that runs before the
+/// fork and the others the first after it. No handler of the program's, which may hold its own locks and call our
+/// hooks, ever runs while we hold the barrier.
+extern "C" fn install() {
+    crate::sys::process::at_fork(before, after_in_parent, after_in_child);
 }
 
+#[used]
+#[unsafe(link_section = ".init_array.00098")]
+static INSTALL: extern "C" fn() = install;
+
 extern "C" fn before() {
+    let inside = local::with(|local| local.locks.get() > 0);
+    if inside {
+        // A signal handler that interrupted us forks. The barrier is ours already; whoever else holds a lock is
+        // out of luck, as in any program that forks there.
+        return;
+    }
     let barrier = BARRIER.write().unwrap_or_else(PoisonError::into_inner);
+    local::with(|local| local.locks.set(1));
     // SAFETY: see `Held`.
     unsafe { *HELD.0.get() = Some(barrier) };
 }
 
+/// Lets go of the barrier, if this thread has it.
+fn after() -> bool {
+    if local::with(|local| local.locks.get()) != 1 {
+        return false;
+    }
+    // SAFETY: see `Held`; if another thread is forking, this one is between no `before` and `after` of its own, as it
+    // would have waited for the barrier.
+    let barrier = unsafe { (*HELD.0.get()).take() };
+    let held = barrier.is_some();
+    drop(barrier);
+    if held {
+        local::with(|local| local.locks.set(0));
+    }
+    held
+}
+
 extern "C" fn after_in_parent() {
-    // SAFETY: see `Held`.
-    unsafe { *HELD.0.get() = None };
+    after();
 }
 
 extern "C" fn after_in_child() {
-    // SAFETY: see `Held`; the child has no other thread at all.
-    unsafe { *HELD.0.get() = None };
-    // From the bottom up: threads are gone, then what ran on them.
-    local::after_fork_in_child();
-    crate::stack::after_fork_in_child();
-    crate::signal::after_fork_in_child();
-    crate::symbol::after_fork_in_child();
+    if after() {
+        // From the bottom up: threads are gone, then what ran on them.
+        local::after_fork_in_child();
+        crate::stack::after_fork_in_child();
+        crate::signal::after_fork_in_child();
+        crate::symbol::after_fork_in_child();
+    }
 }

@@ -7,7 +7,7 @@
 use std::fmt::{self, Display, Write};
 use std::marker::PhantomData;
 use std::ptr;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed, Ordering::SeqCst, compiler_fence};
+use std::sync::atomic::{AtomicPtr, AtomicU64, Ordering::Relaxed, Ordering::SeqCst, compiler_fence};
 
 use crate::{local, store};
 
@@ -30,18 +30,27 @@ pub(crate) fn losses() -> impl Iterator<Item = String> {
 
 /// A set of labels, sorted by key.
 #[doc(hidden)]
-#[derive(Clone)]
 pub struct Set {
+    /// The set that was in force before this one, while this one is.
+    outer: AtomicPtr<Set>,
     len: usize,
     bytes: [u8; MAX_BYTES],
 }
 
+impl Clone for Set {
+    fn clone(&self) -> Set {
+        Set { outer: AtomicPtr::new(ptr::null_mut()), len: self.len, bytes: self.bytes }
+    }
+}
+
 impl Set {
-    const EMPTY: Set = Set { len: 0, bytes: [0; MAX_BYTES] };
+    const fn empty() -> Set {
+        Set { outer: AtomicPtr::new(ptr::null_mut()), len: 0, bytes: [0; MAX_BYTES] }
+    }
 
     /// A copy of the labels in force.
     pub fn inherit() -> Set {
-        current_set().cloned().unwrap_or(Set::EMPTY)
+        current_set().cloned().unwrap_or(Set::empty())
     }
 
     /// Sets `key` to what `value` displays as. Within one set the later of two wins.
@@ -51,6 +60,9 @@ impl Set {
         let (at, end) = self.place(key.as_str());
         let pair = 2 + key.len + value.len;
         if self.len - (end - at) + pair > MAX_BYTES {
+            // Better no value than the outer scope's.
+            self.bytes.copy_within(end..self.len, at);
+            self.len -= end - at;
             LEFT_OUT.fetch_add(1, Relaxed);
             return;
         }
@@ -66,14 +78,13 @@ impl Set {
 
     /// Puts it in force until the result is dropped.
     pub fn enter(&self) -> Scope<'_> {
-        let outer = local::with(|local| {
-            let outer = local.labels.load(Relaxed);
+        local::with(|local| {
+            self.outer.store(local.labels.load(Relaxed), Relaxed);
             // A signal handler on this thread must find the set written before it finds the pointer.
             compiler_fence(SeqCst);
             local.labels.store(ptr::from_ref(self).cast_mut(), Relaxed);
-            outer
         });
-        Scope { outer, set: PhantomData, here: PhantomData }
+        Scope { set: self, here: PhantomData }
     }
 
     pub(crate) fn encoded(&self) -> &[u8] {
@@ -162,14 +173,30 @@ impl FloorCharBoundary for str {
 #[doc(hidden)]
 #[must_use = "dropping it puts the outer labels back at once"]
 pub struct Scope<'a> {
-    outer: *mut Set,
-    set: PhantomData<&'a Set>,
+    set: &'a Set,
     here: PhantomData<*const ()>,
 }
 
 impl Drop for Scope<'_> {
+    /// Takes the set out of the list, wherever in it it stands: scopes that futures hold across an `await` end in any
+    /// order, and a set that is gone must not come back into force.
     fn drop(&mut self) {
-        local::with(|local| local.labels.store(self.outer, Relaxed));
+        local::with(|local| {
+            let outer = self.set.outer.load(Relaxed);
+            let mut at = &local.labels;
+            loop {
+                let set = at.load(Relaxed);
+                if ptr::eq(set, self.set) {
+                    at.store(outer, Relaxed);
+                    break;
+                }
+                // SAFETY: the list holds sets whose scopes live, on this thread: no scope can leave it.
+                match unsafe { set.as_ref() } {
+                    Some(set) => at = &set.outer,
+                    None => break,
+                }
+            }
+        });
         // The set may go only after the handler can no longer find it.
         compiler_fence(SeqCst);
     }
@@ -245,7 +272,8 @@ impl fmt::Debug for Labels {
 /// Labels for the rest of the enclosing block: `labels! { "user" => id, "route" => path }`.
 ///
 /// A key is a `&str`, a value anything that is `Display`; both are borrowed. Every sample taken on this thread until
-/// the end of the block carries them, on top of those of the outer scopes.
+/// the end of the block carries them, on top of those of the outer scopes. The labels are this *thread's*: in an async
+/// function that keeps them across an `await` they go on while other tasks run on it.
 ///
 /// ```
 /// fn handle(user: u64) {
@@ -284,11 +312,27 @@ mod tests {
         assert_eq!(current().iter().count(), 0);
     }
 
+    /// Two futures that take turns end in the order they began.
+    #[test]
+    fn scopes_that_end_out_of_order_leave_nothing_behind() {
+        let (mut first, mut second) = (Box::new(Set::empty()), Box::new(Set::empty()));
+        first.insert("task", "a");
+        let a = first.enter();
+        second.insert("task", "b");
+        let b = second.enter();
+        drop(a);
+        drop(first.clone());
+        assert_eq!(current().get("task"), Some("b"));
+        drop(b);
+        assert_eq!(current().iter().count(), 0);
+        assert!(local::with(|local| local.labels.load(Relaxed).is_null()));
+    }
+
     #[test]
     fn what_is_too_long_is_cut_visibly_and_what_does_not_fit_is_counted() {
         let before = LEFT_OUT.load(Relaxed);
         let long = "ä".repeat(200);
-        let mut set = Set::EMPTY;
+        let mut set = Set::empty();
         set.insert("k", &long);
         let value = store::pairs(set.encoded()).next().unwrap().1.to_owned();
         assert!(value.ends_with("ä…") && value.len() <= MAX_TEXT, "{value}");

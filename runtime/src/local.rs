@@ -8,7 +8,10 @@
 use std::cell::Cell;
 use std::ffi::c_void;
 use std::ptr;
-use std::sync::atomic::{AtomicI32, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{
+    AtomicI32, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed, Ordering::SeqCst,
+    compiler_fence,
+};
 
 use crate::fork::Lock;
 use crate::rate::Random;
@@ -76,8 +79,11 @@ pub(crate) struct Scopes {
 }
 
 impl Scopes {
-    const fn new() -> Scopes {
-        Scopes { depth: AtomicUsize::new(0), sites: [const { AtomicPtr::new(ptr::null_mut()) }; MAX_SCOPES] }
+    const fn new(depth: usize) -> Scopes {
+        Scopes {
+            depth: AtomicUsize::new(depth),
+            sites: [const { AtomicPtr::new(ptr::null_mut()) }; MAX_SCOPES],
+        }
     }
 
     /// The site at `depth`, counted from the root.
@@ -92,8 +98,9 @@ impl Scopes {
     }
 }
 
-/// Where the scopes of threads go that have no block, or no longer: written, never read.
-static NOWHERE: Scopes = Scopes::new();
+/// Where the scopes of threads go that have no block, or no longer. It begins too deep for any scope to be noted, and
+/// is never shallower, so that whoever looks there finds none.
+static NOWHERE: Scopes = Scopes::new(MAX_SCOPES);
 
 /// A thread's block, in the arena for ever and used by one thread after another.
 pub(crate) struct Thread {
@@ -102,6 +109,9 @@ pub(crate) struct Thread {
     tid: AtomicI32,
     counters: AtomicPtr<Counter>,
     capacity: AtomicUsize,
+    /// Blocks of counters that this thread has outgrown, by the logarithm of their size. They are kept until it
+    /// ends: code of its own, interrupted by a signal, may be about to store into one.
+    outgrown: [AtomicPtr<Counter>; 17],
     pub(crate) scopes: Scopes,
 }
 
@@ -111,8 +121,8 @@ pub(crate) struct Local {
     pub(crate) countdown: Cell<i64>,
     /// We are inside ourselves: hooks do nothing but forward.
     pub(crate) inside: Cell<bool>,
-    /// The heap countdown was drawn.
-    pub(crate) drawn: Cell<bool>,
+    /// The rate that the countdown was drawn at, or what `hook::alloc` says instead.
+    pub(crate) drawn_at: Cell<u64>,
     ended: Cell<bool>,
     /// Locks of ours that this thread holds, see [`crate::fork`].
     pub(crate) locks: Cell<u32>,
@@ -131,7 +141,7 @@ thread_local! {
         Local {
             countdown: Cell::new(0),
             inside: Cell::new(false),
-            drawn: Cell::new(false),
+            drawn_at: Cell::new(0),
             ended: Cell::new(false),
             locks: Cell::new(0),
             capacity: Cell::new(0),
@@ -191,9 +201,10 @@ impl Local {
         result
     }
 
-    /// Runs `f` unless we are inside ourselves already; hooks that fire meanwhile only forward.
+    /// Runs `f` unless we are inside ourselves already, or hold a lock of ours (a signal handler may call a hook
+    /// then); hooks that fire meanwhile only forward.
     pub(crate) fn enter<R>(&self, f: impl FnOnce() -> R) -> Option<R> {
-        if self.inside.get() { None } else { Some(self.aside(f)) }
+        if self.inside.get() || self.locks.get() > 0 { None } else { Some(self.aside(f)) }
     }
 
     /// Runs `f`, inside already or not; hooks that fire meanwhile only forward. A panic of `f` leaves too.
@@ -262,16 +273,23 @@ fn make_room(local: &Local, id: u32) -> bool {
     let mut registry = REGISTRY.lock();
     if local.thread.get().is_null() {
         let Some(thread) = registry.block() else { return false };
+        // Nobody would ever give it back otherwise.
+        if !sys::process::at_thread_end(ptr::from_ref(thread).cast_mut().cast(), thread_ended) {
+            return false;
+        }
         thread.tid.store(sys::process::thread_id(), Relaxed);
         thread.scopes.depth.store(0, Relaxed);
-        sys::process::at_thread_end(ptr::from_ref(thread).cast_mut().cast(), thread_ended);
         local.thread.set(thread);
         local.scopes.set(&raw const thread.scopes);
     }
     // SAFETY: set above or earlier, and blocks live for ever.
     let thread = unsafe { &*local.thread.get() };
+    // A signal handler that counts meanwhile finds no room, rather than a block that is on its way.
+    local.capacity.set(0);
+    compiler_fence(SeqCst);
     registry.grow(thread, id as usize);
     local.counters.set(thread.counters.load(Relaxed));
+    compiler_fence(SeqCst);
     local.capacity.set(thread.capacity.load(Relaxed) as u32);
     id <= local.capacity.get()
 }
@@ -331,7 +349,8 @@ impl Registry {
             tid: AtomicI32::new(0),
             counters: AtomicPtr::new(ptr::null_mut()),
             capacity: AtomicUsize::new(0),
-            scopes: Scopes::new(),
+            outgrown: [const { AtomicPtr::new(ptr::null_mut()) }; 17],
+            scopes: Scopes::new(0),
         })?;
         self.threads = thread;
         Some(thread)
@@ -353,7 +372,9 @@ impl Registry {
         }
         let old = thread.counters.swap(fresh, Relaxed);
         thread.capacity.store(capacity, Relaxed);
-        self.put_back(old, had);
+        if !old.is_null() {
+            thread.outgrown[had.trailing_zeros() as usize].store(old, Relaxed);
+        }
     }
 
     /// A zeroed block of counters. The first word of a spare one links to the next, and is zeroed on the way out.
@@ -377,8 +398,13 @@ impl Registry {
         for index in 0..capacity {
             // SAFETY: the block has `capacity` counters and no thread counts there any more.
             let counter = unsafe { &*block.add(index) };
-            counter.count.store(0, Relaxed);
-            counter.next.store(0, Relaxed);
+            // Pages that were never touched are not touched now.
+            if counter.count.load(Relaxed) != 0 {
+                counter.count.store(0, Relaxed);
+            }
+            if counter.next.load(Relaxed) != 0 {
+                counter.next.store(0, Relaxed);
+            }
         }
         let spare = &mut self.spare[capacity.trailing_zeros() as usize];
         // SAFETY: as above.
@@ -397,6 +423,9 @@ impl Registry {
         let capacity = thread.capacity.swap(0, Relaxed);
         let counters = thread.counters.swap(ptr::null_mut(), Relaxed);
         self.put_back(counters, capacity);
+        for (log, block) in thread.outgrown.iter().enumerate() {
+            self.put_back(block.swap(ptr::null_mut(), Relaxed), 1 << log);
+        }
         thread.scopes.depth.store(0, Relaxed);
         thread.tid.store(0, Relaxed);
     }

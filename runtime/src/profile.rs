@@ -9,7 +9,7 @@ use std::fmt;
 use std::panic::RefUnwindSafe;
 use std::sync::OnceLock;
 
-use crate::fork::Lock;
+use crate::fork::{Guard, Lock};
 
 use crate::error::{Error, Result};
 use crate::hook::custom::{Key, Members, Tracked};
@@ -130,7 +130,7 @@ impl Profile {
             Some(name) => name,
             // Only a profile of the catalogue can have been renamed, so making that settles it.
             None => {
-                catalogue(|_| ());
+                drop(catalogue());
                 self.unique.get().copied().unwrap_or(&self.declared)
             }
         }
@@ -212,7 +212,7 @@ impl Profile {
 
     /// [`name`](Self::name), for as long as the process lives.
     pub(crate) fn unique_name(&self) -> &'static str {
-        catalogue(|_| ());
+        drop(catalogue());
         self.unique.get().copied().unwrap_or("")
     }
 }
@@ -246,36 +246,39 @@ inventory::collect!(Entry);
 /// Names are compared exactly. A function is found before it ever ran; a lock made by a typed wrapper's own `new`
 /// after its first use.
 pub fn lookup(name: &str) -> Option<&'static Profile> {
-    catalogue(|catalogue| catalogue.by_name.get(name).copied())
+    catalogue().by_name.get(name).copied()
 }
 
 /// All profiles, sorted by name.
 pub fn profiles() -> Vec<&'static Profile> {
-    catalogue(|catalogue| catalogue.by_name.values().copied().collect())
+    catalogue().by_name.values().copied().collect()
 }
 
-#[derive(Default)]
 struct Catalogue {
     by_name: BTreeMap<&'static str, &'static Profile>,
+    /// What was submitted at compile time is in it.
+    made: bool,
     /// How many of the sites that came after compile time are in it.
     late: usize,
 }
 
-/// Shows `f` the catalogue, complete up to now. The lock is held for map operations only; nothing of the program's
-/// runs under it.
-fn catalogue<R>(f: impl FnOnce(&Catalogue) -> R) -> R {
-    // Made under the lock, too: a child that is forked meanwhile would wait for ever for whoever makes it.
-    static CATALOGUE: Lock<Option<Catalogue>> = Lock::new(None);
-    let mut guard = CATALOGUE.lock();
-    let catalogue = guard.get_or_insert_with(at_compile_time);
+/// Held for map operations only; nothing of the program's runs under it.
+fn catalogue() -> Guard<'static, Catalogue> {
+    static CATALOGUE: Lock<Catalogue> =
+        Lock::new(Catalogue { by_name: BTreeMap::new(), late: 0, made: false });
+    let mut catalogue = CATALOGUE.lock();
+    if !catalogue.made {
+        catalogue.made = true;
+        at_compile_time(&mut catalogue);
+    }
     for site in late_locks(catalogue.late) {
         catalogue.late += 1;
         catalogue.enter(of_lock(site));
     }
-    f(catalogue)
+    catalogue
 }
 
-fn at_compile_time() -> Catalogue {
+fn at_compile_time(catalogue: &mut Catalogue) {
     let mut profiles: Vec<&'static Profile> = inventory::iter::<Entry>
         .into_iter()
         .map(|entry| match entry {
@@ -290,11 +293,9 @@ fn at_compile_time() -> Catalogue {
         .collect();
     // `inventory` visits in no order; ours is fixed, so that the same program has the same names.
     profiles.sort_by(|a, b| (a.kind, &a.declared, a.place).cmp(&(b.kind, &b.declared, b.place)));
-    let mut catalogue = Catalogue::default();
     for profile in profiles {
         catalogue.enter(profile);
     }
-    catalogue
 }
 
 fn of_lock(site: &'static LockSite) -> &'static Profile {

@@ -42,11 +42,11 @@ impl Random {
     ///
     /// A run of bytes with a sample point at each with probability 1/mean, independently, has these distances. An
     /// allocation of `size` bytes is sampled if the distance is less than `size`; rounding down does not change that,
-    /// as sizes are whole.
+    /// as sizes are whole. [`MAX_DISTANCE`] means that the distance is that or more.
     pub(crate) fn distance(&mut self, mean: u64) -> i64 {
         match mean {
             0 | 1 => 0,
-            _ => (-self.unit().ln() * mean as f64).min(MAX_DISTANCE as f64) as i64,
+            _ => ((-self.unit().ln() * mean as f64) as i64).min(MAX_DISTANCE),
         }
     }
 
@@ -66,7 +66,7 @@ impl Random {
 }
 
 /// Distances are cut here, so that a thread asks for the rate in force at least once in 64 GiB.
-pub(crate) const MAX_DISTANCE: u64 = 1 << 36;
+pub(crate) const MAX_DISTANCE: i64 = 1 << 36;
 
 /// What one sampled allocation of `size` bytes counts for, at a mean of `rate` bytes between samples:
 /// 1 / (1 - e^(-size/rate)), the inverse of the probability that a sample point falls into it.

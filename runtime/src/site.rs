@@ -118,9 +118,11 @@ impl FunctionSite {
 
 /// The site whose address stands in a stack of scopes: its name and its place.
 pub(crate) fn by_address(address: u64) -> Option<(&'static str, Place)> {
-    static SITES: Placed<HashMap<u64, &'static FunctionSite>> = Placed::new();
-    let sites = SITES
-        .get_or_place(|| functions().map(|site| (std::ptr::from_ref(site).addr() as u64, site)).collect())?;
+    static SITES: Lock<Option<HashMap<u64, &'static FunctionSite>>> = Lock::new(None);
+    let mut sites = SITES.lock();
+    let sites = sites.get_or_insert_with(|| {
+        functions().map(|site| (std::ptr::from_ref(site).addr() as u64, site)).collect()
+    });
     sites.get(&address).map(|site| (site.unique_name(), site.place))
 }
 

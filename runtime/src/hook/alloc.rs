@@ -14,7 +14,7 @@ use std::time::SystemTime;
 use crate::error::Result;
 use crate::local::{self, Local};
 use crate::profile::{Entry, Profile, Source};
-use crate::rate::allocation_weight;
+use crate::rate::{MAX_DISTANCE, allocation_weight};
 use crate::record::ValueType;
 use crate::site::FunctionSite;
 use crate::snapshot::{self, Meta, Places, Row, Shape, Snapshot};
@@ -121,29 +121,55 @@ fn allocated(block: *mut u8, size: usize) {
     });
 }
 
-/// The countdown went below zero: a sample, unless this is the thread's first allocation.
+/// The countdown went below zero: the next sample point was in this allocation, unless the distance was drawn for
+/// something else.
 #[cold]
 #[inline(never)]
 fn crossed(local: &Local, block: *mut u8, size: usize, left: i64) {
     let rate = RATE.load(Relaxed);
-    let draw = || match rate {
-        0 => OFF_DISTANCE,
-        rate => local.random(|random| random.distance(rate)),
-    };
-    if !local.drawn.replace(true) {
-        // Draw first: a thread that began at zero would sample its first allocation whatever its size, and a
-        // program of many short threads would see far too many.
-        let left = draw().saturating_add(left);
-        local.countdown.set(left);
-        if left >= 0 {
+    let drawn_at = match local.drawn_at.get() {
+        // Nothing was sampled here; from now on perhaps.
+        OFF => {
+            draw(local, rate);
             return;
         }
+        // A thread begins here, or a long distance goes on. Draw first: a thread that took its first allocation
+        // whatever its size would make a program of many short threads look large.
+        NOT_DRAWN => {
+            let left = draw(local, rate).saturating_add(left);
+            local.countdown.set(left);
+            if left >= 0 {
+                return;
+            }
+            local.drawn_at.get()
+        }
+        drawn_at => drawn_at,
+    };
+    // The weight follows from the rate that the distance was drawn at, not from the one in force.
+    draw(local, rate);
+    if !block.is_null() && rate != 0 && drawn_at != OFF && drawn_at != NOT_DRAWN {
+        local.enter(|| sample(local, block, size, drawn_at));
     }
-    local.countdown.set(draw());
-    if block.is_null() || rate == 0 {
-        return;
-    }
-    local.enter(|| sample(local, block, size, rate));
+}
+
+/// What `Local::drawn_at` says beside a rate: a sample point is still to be drawn from here on.
+const NOT_DRAWN: u64 = 0;
+/// Sampling was off.
+const OFF: u64 = u64::MAX;
+
+/// Draws the distance to the next sample point.
+fn draw(local: &Local, rate: u64) -> i64 {
+    let (distance, drawn_at) = match rate {
+        0 => (OFF_DISTANCE, OFF),
+        rate => match local.random(|random| random.distance(rate)) {
+            // Farther than we draw: go that far and draw on. What is exponential has no memory.
+            MAX_DISTANCE => (MAX_DISTANCE, NOT_DRAWN),
+            distance => (distance, rate),
+        },
+    };
+    local.countdown.set(distance);
+    local.drawn_at.set(drawn_at);
+    distance
 }
 
 /// Frames between the caller of the allocator's method and `stack::capture`: `sample`, `crossed`. What is inlined
@@ -201,9 +227,10 @@ fn reallocated(address: usize, failed: bool, bucket: &'static Bucket) {
 ///
 /// It takes effect at once on this thread and on new ones, on others at their next sample.
 pub fn set_rate(bytes: u64) -> u64 {
-    let before = RATE.swap(bytes, Relaxed);
+    // The largest is what `drawn_at` says when sampling is off, and as good as that.
+    let before = RATE.swap(bytes.min(OFF - 1), Relaxed);
     local::with(|local| {
-        local.drawn.set(false);
+        local.drawn_at.set(NOT_DRAWN);
         local.countdown.set(0);
     });
     before
@@ -267,7 +294,7 @@ impl Source for Heap {
                 ValueType::new("inuse_space", "bytes"),
             ],
             default_type: self.default_type,
-            period: (ValueType::new("space", "bytes"), rate as i64),
+            period: (ValueType::new("space", "bytes"), i64::try_from(rate).unwrap_or(i64::MAX)),
             places: Places::Hooked,
             shape: Shape::Heap,
             time: SystemTime::now(),

@@ -13,6 +13,7 @@ use crate::{clock, rate, stack};
 const MAX_ROWS: usize = 1 << 16;
 
 /// What one session has sampled.
+#[derive(Clone)]
 pub(super) struct Aggregate {
     /// Nanoseconds of CPU time between two samples of this session.
     period: u64,

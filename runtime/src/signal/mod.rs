@@ -41,6 +41,7 @@ struct Sampler {
 }
 
 /// A session, on our side.
+#[derive(Clone)]
 struct Open {
     id: u64,
     hz: u32,
@@ -123,6 +124,9 @@ pub fn profile(duration: Duration) -> Result<Snapshot> {
 /// # Errors
 /// As [`Options::start`]; the rate before then stays in force.
 pub fn set_continuous(hz: u32) -> Result<u32> {
+    /// One at a time, or two of them would leave two sessions.
+    static SWITCH: Lock<()> = Lock::new(());
+    let _switch = SWITCH.lock();
     let before = {
         let sampler = SAMPLER.lock();
         sampler.sessions.iter().find(|session| session.continuous).map(|session| (session.id, session.hz))
@@ -169,10 +173,14 @@ fn open(hz: u32, continuous: bool) -> Result<u64> {
     if !(1..=MAX_HZ).contains(&hz) {
         return Err(Error::Invalid { what: "hz", value: hz.to_string() });
     }
+    if crate::sys::modules::is_late() {
+        // Its thread-locals are reached by a call that may allocate, which a handler must not.
+        return Err(Error::Unsupported("CPU sampling from a library that was opened at run time"));
+    }
     clock::calibrate();
     stack::prepare();
     let mut sampler = SAMPLER.lock();
-    if !sampler.installed {
+    if !sampler.installed || timer::is_unhandled() {
         timer::install(handler::on_signal)?;
         sampler.installed = true;
     }
@@ -225,13 +233,15 @@ impl Sampler {
         let period = 1_000_000_000 / u64::from(hz);
         // Somewhere in the first period, or what happens regularly would be seen always or never.
         let first = Random::new(clock::ticks()).next() % period;
-        let timer = match self.timer.take() {
-            Some((timer, _)) => timer,
-            None => Timer::new(handler::tag())?,
+        let (timer, before) = match self.timer.take() {
+            Some(running) => running,
+            None => (Timer::new(handler::tag())?, 0),
         };
-        timer.arm(first, period)?;
-        self.timer = Some((timer, hz));
-        Ok(())
+        let armed = timer.arm(first, period);
+        // If the kernel refuses, it goes on at the rate it had.
+        let hz = if armed.is_ok() { hz } else { before };
+        self.timer = (hz > 0).then_some((timer, hz));
+        armed
     }
 
     /// Gives the sessions what is in the ring.
@@ -273,6 +283,10 @@ fn attend() {
             sampler.attended = false;
             return;
         }
+        if timer::is_unhandled() {
+            // Better late than killed at the next tick. If it cannot be had, there was no handler to lose.
+            _ = timer::install(handler::on_signal);
+        }
         drop(sampler);
         looks = looks.wrapping_add(1);
         // Libraries that were loaded since: once a second is soon enough.
@@ -305,10 +319,11 @@ pub fn timer_tag() -> *const std::ffi::c_void {
 pub(crate) fn after_fork_in_child() {
     handler::ENABLED.store(false, Relaxed);
     let mut sampler = SAMPLER.lock();
-    handler::RING.clear();
+    handler::RING.reset();
     // The kernel gives a child no timers, and the ids may be another timer's by now: forget, do not delete.
     std::mem::forget(sampler.timer.take());
-    sampler.sessions.clear();
+    // Freeing may take a lock of the allocator, which its own handlers have not seen to yet.
+    std::mem::forget(std::mem::take(&mut sampler.sessions));
     sampler.attended = false;
 }
 
@@ -326,9 +341,12 @@ impl Source for Cpu {
     }
 
     fn snapshot(&self, name: &'static str) -> Snapshot {
-        let mut sampler = SAMPLER.lock();
-        sampler.drain();
-        match sampler.sessions.iter().find(|session| session.continuous) {
+        let copy = {
+            let mut sampler = SAMPLER.lock();
+            sampler.drain();
+            sampler.sessions.iter().find(|session| session.continuous).cloned()
+        };
+        match copy {
             Some(session) => session.snapshot(name),
             None => drain::nothing(name),
         }

@@ -109,19 +109,16 @@ impl Ring {
             self.next_read.store(at.wrapping_add(1), Ordering::Relaxed);
         }
     }
+}
 
-    /// Empties it, slots included that were claimed and not written: after a fork nobody is left to write them, and
-    /// the reader would stop there for ever. No writer and no reader may be at work.
-    pub(super) fn clear(&self) {
-        let end = self.next_write.load(Ordering::Relaxed);
-        let mut at = self.next_read.load(Ordering::Relaxed);
-        while at != end {
-            let index = at % SLOTS;
-            self.slots[index].sequence.store(at.wrapping_add(SLOTS).wrapping_sub(index), Ordering::Relaxed);
-            at = at.wrapping_add(1);
-        }
-        self.next_read.store(end, Ordering::Relaxed);
+impl Ring {
+    /// Empties it. Only for a process of one thread, as a forked child is: a writer of the parent's may have been at
+    /// it, and would never come back.
+    pub(super) fn reset(&self) {
+        self.next_write.store(0, Ordering::Relaxed);
+        self.next_read.store(0, Ordering::Relaxed);
         self.lost.store(0, Ordering::Relaxed);
+        self.slots.iter().for_each(|slot| slot.sequence.store(0, Ordering::Release));
     }
 }
 
@@ -155,7 +152,7 @@ mod tests {
             RING.next_write.fetch_add(1, Ordering::Relaxed);
             RING.push(1, |record| record.weight = 1);
             assert_eq!(RING.drain(|_| panic!("nothing is complete before the first")), 0);
-            RING.clear();
+            RING.reset();
             for _ in 0..SLOTS {
                 RING.push(1, |record| record.weight = 1);
             }

@@ -65,6 +65,12 @@ impl Bucket {
     }
 }
 
+/// Of sizes beyond 64 Ki the four highest bits, so that buckets of `[other]` stay few.
+fn coarse(what: u64) -> u64 {
+    let low = what.checked_ilog2().unwrap_or(0).saturating_sub(3);
+    if what < 1 << 16 { what } else { what >> low << low }
+}
+
 impl Buckets {
     pub(crate) const fn new() -> Buckets {
         Buckets { table: Table::new(MAX_BUCKETS) }
@@ -74,7 +80,13 @@ impl Buckets {
     pub(crate) fn get(&'static self, key: Key) -> Option<&'static Bucket> {
         self.table.intern(&[key], 0).or_else(|| {
             // These few are let in beyond the limit: they differ only in what the weights need.
-            let other = Key { stack: Stack::other(), labels: Labels::none(), scope: None, ..key };
+            let other = Key {
+                stack: Stack::other(),
+                labels: Labels::none(),
+                scope: None,
+                what: coarse(key.what),
+                ..key
+            };
             self.table.intern_beyond(&[other], 0)
         })
     }

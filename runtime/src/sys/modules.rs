@@ -7,8 +7,9 @@
 use std::cell::UnsafeCell;
 use std::ffi::{CStr, c_char, c_int, c_void};
 use std::marker::PhantomData;
+use std::mem::MaybeUninit;
 use std::ops::ControlFlow;
-use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicUsize, Ordering};
 use std::{ptr, slice};
 
 use crate::module::Segment;
@@ -272,6 +273,32 @@ extern "C" fn note() {
     // SAFETY: as above.
     unsafe { START.changes.get().write(if complete { seen } else { Changes::default() }) };
     START.count.store(count, Ordering::Release);
+    if !at_startup {
+        pin(here);
+    }
+}
+
+/// We are in a library that was opened by a running program.
+static LATE: AtomicBool = AtomicBool::new(false);
+
+/// Whether we came with a library that was opened at run time.
+pub(crate) fn is_late() -> bool {
+    LATE.load(Ordering::Relaxed)
+}
+
+/// Keeps this library for ever: handlers, keys and threads of ours would outlive its code.
+fn pin(here: u64) {
+    LATE.store(true, Ordering::Relaxed);
+    let mut info = MaybeUninit::<libc::Dl_info>::uninit();
+    // SAFETY: asks for the object that holds our own code, and opens that one again by its name.
+    unsafe {
+        if libc::dladdr(here as *const c_void, info.as_mut_ptr()) != 0 {
+            libc::dlopen(
+                info.assume_init().dli_fname,
+                libc::RTLD_LAZY | libc::RTLD_NOLOAD | libc::RTLD_NODELETE,
+            );
+        }
+    }
 }
 
 #[used]

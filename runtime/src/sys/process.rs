@@ -20,19 +20,20 @@ const NO_KEY: u32 = u32::MAX;
 static KEY: AtomicU32 = AtomicU32::new(NO_KEY);
 
 /// Has `ended` called with `value` when this thread ends, after its Rust thread-locals are gone. Not on the main
-/// thread when the process exits. The caller holds a lock, so that two threads do not make the key at once.
-pub(crate) fn at_thread_end(value: *mut c_void, ended: unsafe extern "C" fn(*mut c_void)) {
+/// thread when the process exits. The caller holds a lock, so that two threads do not make the key at once. `false`: the
+/// process has no key left.
+pub(crate) fn at_thread_end(value: *mut c_void, ended: unsafe extern "C" fn(*mut c_void)) -> bool {
     let mut key = KEY.load(Ordering::Relaxed);
     if key == NO_KEY {
         // SAFETY: the destructor is static; the key is written before it is used.
         if unsafe { libc::pthread_key_create(&raw mut key, Some(ended)) } != 0 {
-            return;
+            return false;
         }
         KEY.store(key, Ordering::Relaxed);
     }
     // SAFETY: the key exists. Unlike a thread-local with a destructor, this allocates nothing for the first 32 keys
     // of a process, and from libc's own allocator beyond: the caller may be inside the program's allocator.
-    _ = unsafe { libc::pthread_setspecific(key, value) };
+    unsafe { libc::pthread_setspecific(key, value) == 0 }
 }
 
 /// The kernel's release, such as `6.1.0-18-amd64`.

@@ -39,6 +39,16 @@ pub(crate) fn install(handler: Handler) -> io::Result<()> {
     Ok(())
 }
 
+/// Whether nobody handles `SIGPROF` any more: whoever installed over us has left the default behind, which kills.
+pub(crate) fn is_unhandled() -> bool {
+    let mut now = MaybeUninit::<libc::sigaction>::uninit();
+    // SAFETY: only asks; `now` is filled on success.
+    unsafe {
+        libc::sigaction(libc::SIGPROF, ptr::null(), now.as_mut_ptr()) == 0
+            && [libc::SIG_DFL, libc::SIG_IGN].contains(&now.assume_init().sa_sigaction)
+    }
+}
+
 /// Hands a signal that is not ours to the handler that was there before.
 pub(crate) fn chain(signal: c_int, info: *mut libc::siginfo_t, context: *mut c_void) {
     let before = BEFORE.load(Ordering::Acquire);

@@ -272,6 +272,10 @@ fn it_is_the_standard_librarys_to_the_letter() {
     assert_eq!(format!("{:?}", object.lock().unwrap()), "5");
     let text = Mutex::new("displayed".to_owned());
     assert_eq!(text.lock().unwrap().to_string(), "displayed");
+    #[expect(
+        clippy::declare_interior_mutable_const,
+        reason = "that it can be made in a constant is what is tested"
+    )]
     const CONST: Mutex<u8> = Mutex::new(3);
     assert_eq!(CONST.into_inner().unwrap(), 3);
 }
@@ -314,26 +318,32 @@ fn poison_is_the_standard_librarys() {
     });
 }
 
-/// The auto traits of a type, found without naming a bound that may fail.
+/// The auto traits of a type, found without naming a bound that may fail: an inherent constant hides the trait's.
 macro_rules! autos {
-    ($type:ty) => {{
+    ($type:ty) => {
+        [
+            has!(Send, $type),
+            has!(Sync, $type),
+            has!(UnwindSafe, $type),
+            has!(RefUnwindSafe, $type),
+            has!(Unpin, $type),
+        ]
+    };
+}
+
+trait No {
+    const HAS: bool = false;
+}
+
+macro_rules! has {
+    ($auto:ident, $type:ty) => {{
         struct Probe<T: ?Sized>(std::marker::PhantomData<T>);
-        trait No {
-            const HAS: bool = false;
-        }
         impl<T: ?Sized> No for Probe<T> {}
-        macro_rules! has {
-            ($auto:ident) => {{
-                struct Probe<T: ?Sized>(std::marker::PhantomData<T>);
-                impl<T: ?Sized> No for Probe<T> {}
-                #[allow(dead_code, reason = "used by types that have it")]
-                impl<T: ?Sized + $auto> Probe<T> {
-                    const HAS: bool = true;
-                }
-                <Probe<$type>>::HAS
-            }};
+        #[allow(dead_code, reason = "used by types that have it")]
+        impl<T: ?Sized + $auto> Probe<T> {
+            const HAS: bool = true;
         }
-        [has!(Send), has!(Sync), has!(UnwindSafe), has!(RefUnwindSafe), has!(Unpin)]
+        <Probe<$type>>::HAS
     }};
 }
 

@@ -220,7 +220,7 @@ fn only_snapshots_of_one_profile_have_a_difference() {
 #[inline(never)]
 #[profiled]
 fn handles_request(n: u32) -> Vec<Vec<u8>> {
-    profiled::labels! { "route" => if n % 2 == 0 { "/cart" } else { "/pay" } }
+    profiled::labels! { "route" => if n.is_multiple_of(2) { "/cart" } else { "/pay" } }
     *LOCK.lock().unwrap() += 1;
     let end = Instant::now() + Duration::from_millis(2);
     while Instant::now() < end {

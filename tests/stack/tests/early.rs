@@ -4,6 +4,7 @@ use std::ffi::c_void;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
+#[expect(clippy::type_complexity, reason = "what one test notes for itself")]
 static BEFORE_MAIN: Mutex<Option<(Vec<u64>, bool, Vec<u64>)>> = Mutex::new(None);
 
 extern "C" fn before_main() {

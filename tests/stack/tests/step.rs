@@ -128,6 +128,7 @@ fn child() {
     let (same, different) = (SAME.load(Relaxed), DIFFERENT.load(Relaxed));
     let mut score = Score { same, different, deepest: DEEPEST.load(Relaxed), ..Score::default() };
     // Which code the misses are in, and how often.
+    #[expect(clippy::type_complexity, reason = "a table for one look")]
     let mut kinds: HashMap<([u64; 3], bool), (usize, usize, usize, usize)> = HashMap::new();
     // SAFETY: nobody traps any more.
     for &(ours, theirs, at, words, truncated) in unsafe { &MISSES[..different.min(KEPT)] } {

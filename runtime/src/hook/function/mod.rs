@@ -166,7 +166,7 @@ fn first(local: &Local, site: &'static FunctionSite) -> Start {
 fn timed(local: &Local, site: &'static FunctionSite) -> Start {
     let Some(counter) = local.counter(site.id.load(Relaxed)) else { return Start::UNTIMED };
     let mean = site.stats.get().and_then(Stats::mean).unwrap_or(WORTH);
-    let log = match WORTH / (mean + 1) {
+    let log = match WORTH / mean.saturating_add(1) {
         0 | 1 => 0,
         times => (times.ilog2() + 1).min(LONGEST),
     };
@@ -185,12 +185,12 @@ pub(crate) fn book(local: &Local, site: &'static FunctionSite, start: Start) {
         let weight = start.weight();
         let Some(stats) = site.stats.get_or_place(Stats::new) else { return };
         stats.weight.fetch_add(weight, Relaxed);
-        stats.sum.fetch_add(duration * weight, Relaxed);
+        stats.sum.fetch_add(duration.saturating_mul(weight), Relaxed);
         stats.histogram.add(duration, weight);
         let key = Key { stack: chain(local), labels: label::interned(), scope: Some(site), what: 0, rate: 0 };
         if let Some(bucket) = CHAINS.get(key) {
             bucket.value().first.fetch_add(weight, Relaxed);
-            bucket.value().second.fetch_add(duration * weight, Relaxed);
+            bucket.value().second.fetch_add(duration.saturating_mul(weight), Relaxed);
         }
     });
 }
