@@ -411,6 +411,32 @@ fn other_programs_start_while_sampling() {
     });
 }
 
+#[test]
+fn a_program_may_become_another_while_sampling() {
+    alone("a_program_may_become_another_while_sampling", || {
+        for _ in 0..20 {
+            // SAFETY: the child has one thread, and soon another program.
+            let id = unsafe { libc::fork() };
+            if id == 0 {
+                let session = at(4000);
+                child_work(20 * MS);
+                // It computes for a while, without a handler: a timer that survived would kill it.
+                let error = Command::new("sh")
+                    .args(["-c", "i=0; while [ $i -lt 20000 ]; do i=$((i+1)); done"])
+                    .exec();
+                eprintln!("{error}");
+                drop(session);
+                // SAFETY: ends the child without what the parent registered.
+                unsafe { libc::_exit(1) };
+            }
+            let mut status = 0;
+            // SAFETY: our child, and a good pointer.
+            unsafe { libc::waitpid(id, &raw mut status, 0) };
+            assert_eq!(status, 0, "the other program ended with {status:#x}");
+        }
+    });
+}
+
 extern "C" fn tiny_stack(_: *mut c_void) -> *mut c_void {
     tiny_stack_work(300 * MS);
     null_mut()

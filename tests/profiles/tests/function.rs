@@ -59,11 +59,11 @@ fn sleeps() {
     thread::sleep(Duration::from_millis(20));
 }
 
-/// About 200 ns, whatever the optimiser does.
+/// About 50 ns, whatever the optimiser does.
 #[profiled]
 #[inline(never)]
 fn hot(n: u32) -> u32 {
-    (0..200).fold(n, |sum, step| black_box(sum.wrapping_mul(31) ^ step))
+    (0..60).fold(n, |sum, step| black_box(sum.wrapping_mul(31) ^ step))
 }
 
 fn calls(profile: &Profile, names: &[&str]) -> i64 {
@@ -191,12 +191,13 @@ fn wall_time_is_what_a_clock_says() {
         let outside = begin.elapsed().as_nanos() as f64;
         let wall = read("function::sleeps").total("wall") as f64;
         assert!((wall / outside - 1.0).abs() <= 0.1, "{wall} of {outside}");
-        assert!(wall >= 0.2e9, "ten times 20 ms: {wall}");
+        assert!(wall >= 0.19e9, "ten times 20 ms: {wall}");
     });
 }
 
-/// About one call in 32 is timed, so 30 000 are: the error of their mean is far below a percent. What remains is the
-/// way from one clock to the other, some 10 ns of 200.
+/// About one call in 100 is timed, so 10 000 are: the error of their mean is below a percent. What remains is the way
+/// from one clock to the other, and that was seen to take up to 4 ns of 55. Each call waits for the one before, or the
+/// processor would begin it early, and outside it would seem shorter than it takes.
 #[test]
 #[cfg_attr(debug_assertions, ignore = "our own code between the two clocks takes as long, not optimised")]
 fn a_hot_function_is_timed_well() {
@@ -205,7 +206,7 @@ fn a_hot_function_is_timed_well() {
         for times in [1_000_000, 2_000_000, 4_000_000, 8_000_000] {
             let before = read("function::hot").total("wall");
             let begin = Instant::now();
-            (0..times).for_each(|n| _ = black_box(hot(n)));
+            black_box((0..times).fold(1, |sum, n| hot(sum ^ n)));
             let outside = begin.elapsed().as_nanos() as f64;
             let wall = (read("function::hot").total("wall") - before) as f64;
             off = wall / outside - 1.0;
@@ -278,6 +279,7 @@ fn a_future_is_one_call_from_first_poll_to_end() {
         drop(asks());
         assert_eq!(read("function::asks").total("calls"), 0, "never polled, never called");
         let mut future = pin!(asks());
+        let begin = Instant::now();
         let in_flight = |name: &str| cell(&text("functions", 1), name, "in flight");
         assert!(poll(future.as_mut()).is_pending());
         assert_eq!((in_flight("function::asks"), in_flight("function::answers")), ("1".into(), "1".into()));
@@ -286,12 +288,17 @@ fn a_future_is_one_call_from_first_poll_to_end() {
         assert!(poll(future.as_mut()).is_pending());
         thread::sleep(Duration::from_millis(50));
         assert_eq!(poll(future.as_mut()), Poll::Ready(84));
+        let outside = begin.elapsed();
         assert_eq!((in_flight("function::asks"), in_flight("function::answers")), ("0".into(), "0".into()));
 
         let asks = read("function::asks");
         assert_eq!(asks.total("calls"), 1, "however often it was polled");
-        let wall = asks.total("wall") as f64 / 1e6;
-        assert!((100.0..150.0).contains(&wall), "waiting is part of it: {wall} ms");
+        let wall = Duration::from_nanos(asks.total("wall") as u64);
+        let least = Duration::from_millis(100).mul_f64(0.98); // the clock is good to 1 %
+        assert!(
+            wall >= least && wall <= outside.mul_f64(1.02),
+            "waiting is part of it: {wall:?} of {outside:?}"
+        );
         let answers = read("function::answers");
         assert_eq!(answers.total("calls"), 2);
         assert_eq!(
@@ -319,6 +326,6 @@ fn a_cancelled_future_ends_when_it_is_dropped() {
         assert_eq!(cell(&text("functions", 1), "function::answers", "in flight"), "0");
         let profile = read("function::answers");
         assert_eq!(profile.total("calls"), 1);
-        assert!(profile.total("wall") >= 30_000_000);
+        assert!(profile.total("wall") >= 29_000_000, "and took as long as it lived");
     });
 }
