@@ -78,27 +78,27 @@ mod tests {
     #[test]
     fn modules_are_found_by_their_files() {
         let mut sources = Sources::default();
-        sources.add("/work", "shop/src/lib.rs/@/web_shop.d16cc6db-cgu.0");
-        sources.add("/work", "shop/tests/orders.rs/@/orders.d16cc6db-cgu.0");
+        sources.add("/build", "shop/src/lib.rs/@/web_shop.d16cc6db-cgu.0");
+        sources.add("/build", "shop/tests/orders.rs/@/orders.d16cc6db-cgu.0");
         sources.add("/rustc/5980", "library/alloc/src/lib.rs/@/alloc.bfb2-cgu.0");
-        sources.add("/work", "/home/u/.cargo/registry/src/i/log-0.4.1/src/lib.rs/@/log.1-cgu.0");
-        sources.add("/work", "main.c");
+        sources.add("/build", "/u/.cargo/registry/src/i/log-0.4.1/src/lib.rs/@/log.1-cgu.0");
+        sources.add("/build", "main.c");
         for (file, module) in [
-            ("/work/shop/src/lib.rs", "web_shop"),
-            ("/work/shop/src/cart.rs", "web_shop::cart"),
-            ("/work/shop/src/cart/mod.rs", "web_shop::cart"),
-            ("/work/shop/src/cart/item.rs", "web_shop::cart::item"),
-            ("/work/shop/tests/orders.rs", "orders"),
-            ("/work/shop/tests/common/mod.rs", "orders::common"),
+            ("/build/shop/src/lib.rs", "web_shop"),
+            ("/build/shop/src/cart.rs", "web_shop::cart"),
+            ("/build/shop/src/cart/mod.rs", "web_shop::cart"),
+            ("/build/shop/src/cart/item.rs", "web_shop::cart::item"),
+            ("/build/shop/tests/orders.rs", "orders"),
+            ("/build/shop/tests/common/mod.rs", "orders::common"),
             ("/rustc/5980/library/alloc/src/vec/mod.rs", "alloc::vec"),
-            ("/home/u/.cargo/registry/src/i/log-0.4.1/src/macros.rs", "log::macros"),
+            ("/u/.cargo/registry/src/i/log-0.4.1/src/macros.rs", "log::macros"),
             // No unit of theirs was linked: everything of them is inlined.
-            ("/home/u/.cargo/registry/src/i/serde-json-1.0.2/src/de.rs", "serde_json::de"),
-            ("/home/u/own-crate/src/main.rs", "own_crate"),
+            ("/u/.cargo/registry/src/i/serde-json-1.0.2/src/de.rs", "serde_json::de"),
+            ("/u/own-crate/src/main.rs", "own_crate"),
         ] {
             assert_eq!(sources.module(file).as_deref(), Some(module), "{file}");
         }
-        for file in ["", "lib.rs", "/usr/include/stdio.h", "/work/shop/src/parser.lalrpop"] {
+        for file in ["", "lib.rs", "/usr/include/stdio.h", "/build/shop/src/parser.lalrpop"] {
             assert_eq!(sources.module(file), None, "{file}");
         }
     }
