@@ -165,6 +165,7 @@ pub(crate) fn with<R>(f: impl FnOnce(&Local) -> R) -> R {
 
 /// What this thread does from now on is ours and not the program's: hooks only forward.
 pub(crate) fn serve() {
+    sys::thread::note_ours();
     with(|local| {
         local.inside.set(true);
         local.countdown.set(i64::MAX);
@@ -446,6 +447,7 @@ unsafe extern "C" fn thread_ended(thread: *mut c_void) {
 
 /// The other threads are not in this process.
 pub(crate) fn after_fork_in_child() {
+    sys::thread::after_fork_in_child();
     let own = with(|local| local.thread.get());
     let mut registry = REGISTRY.lock();
     for thread in registry.threads() {

@@ -25,9 +25,9 @@ pub(crate) trait Source: Sync + RefUnwindSafe {
     /// A copy of everything now. `name` is the profile's, to be put into [`Meta`](crate::snapshot::Meta).
     fn snapshot(&self, name: &'static str) -> Snapshot;
 
-    /// Begins a window of its own, sampled at `hz`, for profiles that have to be switched on to see anything.
+    /// Begins a window of its own, for profiles that have to be switched on to see anything.
     #[cfg_attr(not(feature = "http"), expect(dead_code, reason = "only the server asks"))]
-    fn start(&self, _hz: u32) -> Result<Box<dyn Recording>> {
+    fn start(&self, _how: How) -> Result<Box<dyn Recording>> {
         Err(Error::Unsupported("this profile records by itself; take two snapshots and their difference"))
     }
 
@@ -48,6 +48,17 @@ pub(crate) trait Source: Sync + RefUnwindSafe {
     fn rate(&self) -> Option<String> {
         None
     }
+}
+
+/// How a window is sampled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(not(feature = "http"), expect(dead_code, reason = "only the server asks"))]
+pub(crate) struct How {
+    pub(crate) hz: u32,
+    /// By the wall clock: threads that wait, too.
+    pub(crate) wall: bool,
+    /// Samples carry the names of their threads.
+    pub(crate) thread_names: bool,
 }
 
 /// A window that was begun with [`Source::start`]. Dropping it ends it without a result.

@@ -16,6 +16,11 @@ impl Random {
         Random((mixed ^ (mixed >> 31)) | 1)
     }
 
+    /// One whose numbers are the same in every process, for what must be ready before anything runs.
+    pub(crate) const fn fixed() -> Random {
+        Random(0x9e37_79b9_7f4a_7c15)
+    }
+
     /// The state, to be put away and picked up again with [`resume`](Self::resume).
     pub(crate) fn state(self) -> u64 {
         self.0

@@ -117,12 +117,14 @@ pub(crate) struct Key {
     pub(crate) lock: Option<&'static str>,
     /// The innermost `#[profiled]` scope: label `profiled`.
     pub(crate) scope: Option<&'static str>,
+    /// What we have to say ourselves: the labels `state` and `thread`.
+    pub(crate) tags: Labels,
 }
 
 impl Key {
     /// The key of a row that has nothing but its stack.
     pub(crate) fn of(stack: Stack) -> Key {
-        Key { stack, labels: Labels::none(), bytes: None, lock: None, scope: None }
+        Key { stack, labels: Labels::none(), bytes: None, lock: None, scope: None, tags: Labels::none() }
     }
 
     fn labels(self) -> impl Iterator<Item = (&'static str, LabelValue<'static>)> + use<> {
@@ -132,6 +134,7 @@ impl Key {
             .chain(self.bytes.map(|bytes| ("bytes", LabelValue::Num(bytes, ""))))
             .chain(self.lock.map(|lock| ("lock", LabelValue::Str(lock))))
             .chain(self.scope.map(|scope| ("profiled", LabelValue::Str(scope))))
+            .chain(self.tags.iter().map(|(key, value)| (key, LabelValue::Str(value))))
     }
 }
 

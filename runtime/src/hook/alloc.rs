@@ -19,7 +19,7 @@ use crate::record::ValueType;
 use crate::site::FunctionSite;
 use crate::snapshot::{self, Meta, Places, Row, Shape, Snapshot};
 use crate::stack::{self, Frames};
-use crate::store::Stack;
+use crate::store::{Labels, Stack};
 use crate::store::arena;
 use crate::store::bucket::{Bucket, Buckets, Key};
 use crate::store::live::Live;
@@ -330,6 +330,7 @@ fn row(bucket: &'static Bucket) -> Row {
             bytes: Some(key.what as i64),
             lock: None,
             scope: crate::hook::function::name_of(key.scope),
+            tags: Labels::none(),
         },
         values: [
             scaled(allocated),

@@ -54,6 +54,16 @@ impl Options {
         self
     }
 
+    /// Samples by the wall clock.
+    pub const fn wall(self, _on: bool) -> Options {
+        self
+    }
+
+    /// Samples carry the name of their thread.
+    pub const fn thread_names(self, _on: bool) -> Options {
+        self
+    }
+
     /// Begins a window in which nothing is sampled.
     ///
     /// # Errors

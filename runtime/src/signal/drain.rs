@@ -7,6 +7,7 @@ use super::ring::Record;
 use crate::record::{ValueType, pseudo};
 use crate::snapshot::{self, Meta, Places, Row, Shape, Snapshot};
 use crate::store::{Labels, Stack};
+use crate::sys::clock::tick;
 use crate::{clock, rate, stack};
 
 /// Rows of one session. What comes beyond goes to `[other]`: with the map's overhead the bound is 6 MB.
@@ -15,16 +16,31 @@ const MAX_ROWS: usize = 1 << 16;
 /// What one session has sampled.
 #[derive(Clone)]
 pub(super) struct Aggregate {
-    /// Nanoseconds of CPU time between two samples of this session.
+    /// Nanoseconds between two samples of this session.
     period: u64,
     rows: HashMap<snapshot::Key, u64>,
-    /// CPU time since the session's last sample. The sampler may run faster than the session asked: every `period`
+    /// Time since the session's last sample. The sampler may run faster than the session asked: every `period`
     /// one of its samples is taken, whichever that falls on, from a random start.
     phase: u64,
-    /// CPU time that was sampled or lost.
+    /// Time that was sampled or lost.
     accounted: u64,
+    /// Samples that found no room in the ring.
     lost: u64,
+    /// Time of threads that block the signal.
+    blocked: u64,
     truncated: u64,
+}
+
+/// What there is to say about a session.
+pub(super) struct About {
+    pub(super) hz: u32,
+    pub(super) wall: bool,
+    pub(super) continuous: bool,
+    pub(super) time: SystemTime,
+    pub(super) duration: Duration,
+    /// The process's CPU time meanwhile.
+    pub(super) cpu: u64,
+    pub(super) comments: Vec<String>,
 }
 
 impl Aggregate {
@@ -35,6 +51,7 @@ impl Aggregate {
             phase: rate::Random::new(clock::ticks()).next() % period,
             accounted: 0,
             lost: 0,
+            blocked: 0,
             truncated: 0,
         }
     }
@@ -43,12 +60,13 @@ impl Aggregate {
         self.rows.len()
     }
 
-    /// A sample that stands for `time` nanoseconds.
-    pub(super) fn add(&mut self, key: snapshot::Key, time: u64) {
+    /// A sample that stands for `time` nanoseconds. Its key is asked for only if it is taken.
+    pub(super) fn add(&mut self, time: u64, key: impl FnOnce() -> snapshot::Key) {
         let samples = self.take(time);
         if samples == 0 {
             return;
         }
+        let key = key();
         if key.stack.addresses().last() == Some(&pseudo::TRUNCATED) {
             self.truncated += samples;
         }
@@ -59,9 +77,20 @@ impl Aggregate {
 
     /// Samples that found no room in the ring.
     pub(super) fn add_lost(&mut self, time: u64) {
+        self.lost += self.add_missing(time);
+    }
+
+    /// Time of threads that block the signal.
+    pub(super) fn add_blocked(&mut self, time: u64) {
+        self.blocked += self.add_missing(time) * self.period;
+    }
+
+    fn add_missing(&mut self, time: u64) -> u64 {
         let samples = self.take(time);
-        self.lost += samples;
-        *self.rows.entry(snapshot::Key::of(Stack::pseudo(pseudo::LOST))).or_default() += samples;
+        if samples > 0 {
+            *self.rows.entry(snapshot::Key::of(Stack::pseudo(pseudo::LOST))).or_default() += samples;
+        }
+        samples
     }
 
     fn take(&mut self, time: u64) -> u64 {
@@ -72,25 +101,27 @@ impl Aggregate {
         samples
     }
 
-    /// The rows, and in the comments whether they account for `cpu` nanoseconds of the process's own clock.
-    pub(super) fn snapshot(
-        &self,
-        name: &'static str,
-        hz: u32,
-        time: SystemTime,
-        duration: Duration,
-        cpu: u64,
-        continuous: bool,
-    ) -> Snapshot {
+    /// The rows, and in the comments whether they account for the process's own clock.
+    pub(super) fn snapshot(&self, name: &'static str, about: About) -> Snapshot {
         let seconds = |ns: u64| ns as f64 / 1e9;
-        let mut comments = vec![format!(
-            "sampled at {hz} Hz: {:.3} s of {:.3} s CPU time accounted for ({:.3}), {} samples lost, {} truncated",
-            seconds(self.accounted),
-            seconds(cpu),
-            if cpu == 0 { 1.0 } else { self.accounted as f64 / cpu as f64 },
-            self.lost,
-            self.truncated,
-        )];
+        let mut comments = vec![if about.wall {
+            format!("sampled at {} Hz of the wall clock: {:.3} s of threads", about.hz, seconds(self.accounted))
+        } else {
+            format!(
+                "sampled at {} Hz: {:.3} s of {:.3} s CPU time accounted for ({:.3})",
+                about.hz,
+                seconds(self.accounted),
+                seconds(about.cpu),
+                if about.cpu == 0 { 1.0 } else { self.accounted as f64 / about.cpu as f64 },
+            )
+        }];
+        comments.push(format!("{} samples lost, {} truncated", self.lost, self.truncated));
+        if self.blocked > 0 {
+            comments.push(format!("{:.3} s in threads that block SIGPROF", seconds(self.blocked)));
+        }
+        comments.extend(about.comments);
+        comments.extend(crate::label::losses());
+        comments.extend(1_000_000_000_u64.checked_div(tick()).map(|hz| format!("kernel tick {hz} Hz")));
         comments.extend(crate::sys::process::kernel_release().map(|release| format!("kernel {release}")));
         let rows = self
             .rows
@@ -100,24 +131,26 @@ impl Aggregate {
                 values: [samples as i64, (samples * self.period) as i64, 0, 0],
             })
             .collect();
-        let duration = (!continuous).then_some(duration.max(Duration::from_nanos(1)));
-        let time = if continuous { SystemTime::now() } else { time };
-        Snapshot::new(Meta { time, duration, comments, ..meta(name, self.period) }, rows, stack::modules())
+        let duration = (!about.continuous).then_some(about.duration.max(Duration::from_nanos(1)));
+        let time = if about.continuous { SystemTime::now() } else { about.time };
+        let meta = Meta { time, duration, comments, ..meta(name, about.wall, self.period) };
+        Snapshot::new(meta, rows, stack::modules())
     }
 }
 
 /// The profile `cpu` while nobody switched it on.
 pub(super) fn nothing(name: &'static str) -> Snapshot {
     let comments = vec!["continuous CPU sampling is off: cpu::set_continuous(19) switches it on".to_owned()];
-    Snapshot::new(Meta { time: SystemTime::now(), comments, ..meta(name, 0) }, Vec::new(), stack::modules())
+    let meta = Meta { time: SystemTime::now(), comments, ..meta(name, false, 0) };
+    Snapshot::new(meta, Vec::new(), stack::modules())
 }
 
-fn meta(name: &'static str, period: u64) -> Meta {
-    let cpu = ValueType::new("cpu", "nanoseconds");
+fn meta(name: &'static str, wall: bool, period: u64) -> Meta {
+    let time = ValueType::new(if wall { "wall" } else { "cpu" }, "nanoseconds");
     Meta {
         profile: name,
-        value_types: vec![ValueType::new("samples", "count"), cpu],
-        period: (cpu, period as i64),
+        value_types: vec![ValueType::new("samples", "count"), time],
+        period: (time, period as i64),
         places: Places::Code,
         shape: Shape::Count,
         cumulative: true,
@@ -125,15 +158,24 @@ fn meta(name: &'static str, period: u64) -> Meta {
     }
 }
 
-/// Interns what a handler noted. Gives the row and the number of expirations it stands for.
-pub(super) fn key_of(record: &Record) -> (snapshot::Key, u64) {
+/// Interns what a handler noted.
+pub(super) fn key_of(record: &Record) -> snapshot::Key {
     // SAFETY: null, or one of the statics that the thread's scopes hold.
     let scope = unsafe { record.scope.as_ref() };
     let labels = record.labels.get(..record.label_bytes).unwrap_or_default();
-    let key = snapshot::Key {
+    snapshot::Key {
         labels: Labels::intern(labels),
         scope: crate::hook::function::name_of(scope),
         ..snapshot::Key::of(record.frames.intern())
-    };
-    (key, record.weight)
+    }
+}
+
+/// The labels `state` and `thread`, if they are wanted.
+pub(super) fn tags(state: Option<&str>, thread: Option<&str>) -> Labels {
+    match (state, thread) {
+        (None, None) => Labels::none(),
+        (Some(state), None) => Labels::of(&[("state", state)]),
+        (None, Some(thread)) => Labels::of(&[("thread", thread)]),
+        (Some(state), Some(thread)) => Labels::of(&[("state", state), ("thread", thread)]),
+    }
 }

@@ -9,47 +9,102 @@
 use ::core::ffi::{c_int, c_void};
 use ::core::option::Option::{None, Some};
 use ::core::ptr;
-use ::core::sync::atomic::{AtomicBool, Ordering};
+use ::core::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 
+use super::armed::{Known, known};
 use super::ring::Ring;
 use crate::{label, local, stack, sys};
 
 /// Where samples go.
 pub(super) static RING: Ring = Ring::new();
 
-/// Whether a session is open. The handler stays installed when none is.
-pub(super) static ENABLED: AtomicBool = AtomicBool::new(false);
+/// CPU time between two expirations of the timers; 0 while no session samples the CPU. The handler stays installed
+/// then.
+pub(super) static PERIOD: AtomicU64 = AtomicU64::new(0);
 
-/// What tells our timers' signals from everybody else's, a second copy of this crate included: its own address.
-static TAG: u8 = 0;
+/// What a sample of the wall clock stands for; 0 while no session wants any.
+pub(super) static WALL: AtomicU64 = AtomicU64::new(0);
 
-/// The value our timers carry.
-pub(super) fn tag() -> *const c_void {
-    (&raw const TAG).cast()
+/// Whether samples carry their thread's name.
+pub(super) static NAMES: AtomicBool = AtomicBool::new(false);
+
+/// Signals of the process's timer that came, whatever became of them.
+pub(super) static TICKS: AtomicU64 = AtomicU64::new(0);
+
+/// What our signals' values point into: where, tells what the signal is. Its address tells them from everybody
+/// else's, a second copy of this crate included.
+static MARK: [u8; WORDS] = [0; WORDS];
+const WORDS: usize = 64;
+
+/// The timer on the process's clock.
+pub(super) const PROCESS_TIMER: usize = 0;
+/// The timer on a thread's own clock.
+pub(super) const THREAD_TIMER: usize = 1;
+/// The wall clock's; what the thread was at is added to it.
+pub(super) const WALL_CLOCK: usize = 2;
+/// Things that a thread can be at.
+pub(super) const STATES: usize = WORDS - WALL_CLOCK;
+
+/// The value of a signal that is `word`.
+pub(super) fn value(word: usize) -> *const c_void {
+    (&raw const MARK).cast::<u8>().wrapping_add(word).cast()
 }
 
 /// What the kernel calls.
 pub(super) extern "C" fn on_signal(signal: c_int, info: *mut ::libc::siginfo_t, context: *mut c_void) {
-    match sys::timer::expirations(info, tag()) {
-        None => sys::timer::chain(signal, info, context),
-        Some(weight) => {
-            if ENABLED.load(Ordering::Relaxed) {
-                sys::timer::keeping_errno(|| sample(weight, context));
+    match sys::signal::brought(info, value(0), WORDS) {
+        None => sys::signal::chain(signal, info, context),
+        Some(brought) => {
+            if brought.word != PROCESS_TIMER {
+                // The process's timer often expires at the same tick of the kernel's. That signal is none of the
+                // thread's that would be woken for it.
+                if let Some(mut other) = sys::signal::take_pending() {
+                    match sys::signal::brought(&raw const other, value(0), WORDS) {
+                        None => sys::signal::chain(signal, &raw mut other, context),
+                        Some(other) if other.word == PROCESS_TIMER => _ = TICKS.fetch_add(1, Relaxed),
+                        Some(other) => sys::signal::keeping_errno(|| sample(other, context)),
+                    }
+                }
             }
+            sys::signal::keeping_errno(|| sample(brought, context));
         }
     }
 }
 
 #[inline(always)]
-fn sample(weight: u64, context: *mut c_void) {
-    RING.push(weight, |record| {
-        record.weight = weight;
+fn sample(brought: sys::signal::Brought, context: *mut c_void) {
+    let word = brought.word;
+    let unit = if word >= WALL_CLOCK { WALL.load(Relaxed) } else { PERIOD.load(Relaxed) };
+    if word == PROCESS_TIMER {
+        TICKS.fetch_add(1, Relaxed);
+    }
+    // A signal that comes late, when all is over.
+    if unit == 0 {
+        return;
+    }
+    let tid = sys::call::thread_id();
+    if word == PROCESS_TIMER {
+        match known(tid) {
+            // Its own timer sees to it.
+            Known::Armed => return,
+            // It was woken to take the signal that another thread's CPU time caused, one that blocks it.
+            // SAFETY: the kernel passed the context to the handler that is running.
+            Known::Idle if unsafe { stack::is_in_system_call(context) } => return,
+            Known::Idle | Known::No => {}
+        }
+    }
+    let lost = if word >= WALL_CLOCK { 0 } else { brought.expirations * unit };
+    RING.push(lost, |record| {
+        record.time = brought.expirations * unit;
+        record.word = word;
+        record.tid = tid;
+        record.name = if NAMES.load(Relaxed) { sys::call::thread_name() } else { [0; _] };
         record.scope = local::with(|local| match local.scopes().innermost() {
             Some(site) => ptr::from_ref(site),
             None => ptr::null(),
         });
-        let labels = label::encoded();
         record.label_bytes = 0;
+        let labels = label::encoded();
         if let Some(room) = record.labels.get_mut(..labels.len()) {
             room.copy_from_slice(labels);
             record.label_bytes = labels.len();

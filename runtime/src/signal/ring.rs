@@ -3,7 +3,7 @@
 //!
 //! Any number of writers, each perhaps a signal handler that interrupted another writer's thread; one reader at a
 //! time, who holds the sampler's lock. A writer claims a slot with one exchange and writes the record in place, and
-//! never waits: where there is no free slot, the sample's weight is added to what is lost. The reader stops at a
+//! never waits: where there is no free slot, the sample's time is added to what is lost. The reader stops at a
 //! slot that is claimed and not yet written, and comes back later.
 //!
 //! A slot's sequence is kept less its index, so that a ring of zeros is an empty one and costs no memory until used.
@@ -13,15 +13,21 @@ use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use crate::label;
 use crate::site::FunctionSite;
 use crate::stack::Frames;
+use crate::sys::thread::NAME_BYTES;
 
 /// At 4 000 samples a second and a look every 50 ms there are 200 records in it; 2 048 outlast a reader that is kept
 /// from running for half a second. 3.1 MB when all of it was used.
-const SLOTS: usize = 2048;
+pub(super) const SLOTS: usize = 2048;
 
 /// What a handler notes of one sample.
 pub(super) struct Record {
-    /// Expirations of the timer that it stands for.
-    pub(super) weight: u64,
+    /// Nanoseconds that it stands for.
+    pub(super) time: u64,
+    /// What the signal was, as the handler numbers them.
+    pub(super) word: usize,
+    pub(super) tid: i32,
+    /// The thread's name, ended by 0; all 0 if nobody asked for it.
+    pub(super) name: [u8; NAME_BYTES],
     /// The innermost scope, or null.
     pub(super) scope: *const FunctionSite,
     pub(super) label_bytes: usize,
@@ -49,7 +55,10 @@ unsafe impl Sync for Ring {}
 impl Ring {
     pub(super) const fn new() -> Ring {
         const EMPTY: Record = Record {
-            weight: 0,
+            time: 0,
+            word: 0,
+            tid: 0,
+            name: [0; NAME_BYTES],
             scope: core::ptr::null(),
             label_bytes: 0,
             labels: [0; label::MAX_BYTES],
@@ -63,9 +72,9 @@ impl Ring {
         }
     }
 
-    /// Has `write` fill a record, or counts `weight` as lost. Never waits; fit for a signal handler.
+    /// Has `write` fill a record, or counts `time` as lost. Never waits; fit for a signal handler.
     #[inline(always)]
-    pub(super) fn push(&self, weight: u64, write: impl FnOnce(&mut Record)) {
+    pub(super) fn push(&self, time: u64, write: impl FnOnce(&mut Record)) {
         let mut at = self.next_write.load(Ordering::Relaxed);
         loop {
             let index = at % SLOTS;
@@ -84,7 +93,7 @@ impl Ring {
                 }
             } else if (sequence.wrapping_sub(at) as isize) < 0 {
                 // A lap behind: the reader has not been here yet.
-                self.lost.fetch_add(weight, Ordering::Relaxed);
+                self.lost.fetch_add(time, Ordering::Relaxed);
                 return;
             } else {
                 at = self.next_write.load(Ordering::Relaxed);
@@ -132,11 +141,11 @@ mod tests {
         static RING: Ring = Ring::new();
         for lap in 0..3 {
             for n in 0..SLOTS as u64 + 10 {
-                RING.push(n, |record| record.weight = n);
+                RING.push(n, |record| record.time = n);
             }
             let mut next = 0;
             let lost = RING.drain(|record| {
-                assert_eq!(record.weight, next);
+                assert_eq!(record.time, next);
                 next += 1;
             });
             assert_eq!(next, SLOTS as u64, "lap {lap}");
@@ -150,14 +159,14 @@ mod tests {
         for lap in 0..3 {
             // As a fork leaves it: claimed by a thread that is not there any more.
             RING.next_write.fetch_add(1, Ordering::Relaxed);
-            RING.push(1, |record| record.weight = 1);
+            RING.push(1, |record| record.time = 1);
             assert_eq!(RING.drain(|_| panic!("nothing is complete before the first")), 0);
             RING.reset();
             for _ in 0..SLOTS {
-                RING.push(1, |record| record.weight = 1);
+                RING.push(1, |record| record.time = 1);
             }
             let mut read = 0;
-            assert_eq!(RING.drain(|record| read += record.weight), 0, "lap {lap}");
+            assert_eq!(RING.drain(|record| read += record.time), 0, "lap {lap}");
             assert_eq!(read, SLOTS as u64);
         }
     }
@@ -172,7 +181,7 @@ mod tests {
                     scope.spawn(|| {
                         for _ in 0..50_000 {
                             RING.push(1, |record| {
-                                record.weight = 1;
+                                record.time = 1;
                                 record.frames.len = 2;
                                 record.frames.addresses[..2].copy_from_slice(&[7, 8]);
                             });
@@ -186,7 +195,7 @@ mod tests {
                     let done = DONE.load(Ordering::Acquire);
                     lost += RING.drain(|record| {
                         assert_eq!(record.frames.addresses(), [7, 8]);
-                        read += record.weight;
+                        read += record.time;
                     });
                     if done {
                         return (read, lost);

@@ -110,6 +110,16 @@ pub(crate) unsafe fn capture_context(frames: &mut Frames, ucontext: *const c_voi
     });
 }
 
+/// Whether a signal interrupted a system call, or what comes right after one.
+///
+/// # Safety
+/// As for [`capture_context`].
+#[expect(unsafe_code, reason = "only a signal handler has a context")]
+pub(crate) unsafe fn is_in_system_call(ucontext: *const c_void) -> bool {
+    // SAFETY: as the caller promises.
+    unsafe { Context::new(ucontext) }.is_in_system_call()
+}
+
 /// The same as [`capture`], interned.
 #[inline(never)]
 pub(crate) fn capture_interned(skip: usize) -> Stack {

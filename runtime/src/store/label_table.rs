@@ -31,6 +31,17 @@ impl Labels {
         SETS.intern(encoded, 0).map_or(Labels::none(), Labels)
     }
 
+    /// The one set of these pairs, which come sorted by key. Texts are cut at 255 bytes.
+    pub(crate) fn of(pairs: &[(&str, &str)]) -> Labels {
+        let mut encoded = Vec::new();
+        for text in pairs.iter().flat_map(|(key, value)| [key, value]) {
+            let length = (0..=text.len().min(255)).rev().find(|&at| text.is_char_boundary(at)).unwrap_or(0);
+            encoded.push(length as u8);
+            encoded.extend_from_slice(&text.as_bytes()[..length]);
+        }
+        Labels::intern(&encoded)
+    }
+
     /// The pairs, by key.
     pub(crate) fn iter(self) -> impl Iterator<Item = (&'static str, &'static str)> + use<> {
         pairs(self.0.elements())

@@ -9,6 +9,8 @@ pub(crate) enum Clock {
     Monotonic,
     /// CPU time of the whole process, in user and kernel mode.
     ProcessCpu,
+    /// CPU time of the calling thread.
+    ThreadCpu,
 }
 
 /// What `clock` shows, in nanoseconds; 0 if the kernel does not have it.
@@ -16,11 +18,25 @@ pub(crate) fn nanoseconds(clock: Clock) -> u64 {
     let id = match clock {
         Clock::Monotonic => libc::CLOCK_MONOTONIC,
         Clock::ProcessCpu => libc::CLOCK_PROCESS_CPUTIME_ID,
+        Clock::ThreadCpu => libc::CLOCK_THREAD_CPUTIME_ID,
     };
     let mut time = MaybeUninit::<libc::timespec>::uninit();
     // SAFETY: the kernel fills the structure when it returns 0.
     unsafe {
         if libc::clock_gettime(id, time.as_mut_ptr()) != 0 {
+            return 0;
+        }
+        let time = time.assume_init();
+        time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
+    }
+}
+
+/// The kernel's tick, in nanoseconds: CPU timers expire at it and not between. 0 if it does not tell.
+pub(crate) fn tick() -> u64 {
+    let mut time = MaybeUninit::<libc::timespec>::uninit();
+    // SAFETY: the kernel fills the structure when it returns 0. The coarse clock moves once a tick.
+    unsafe {
+        if libc::clock_getres(libc::CLOCK_MONOTONIC_COARSE, time.as_mut_ptr()) != 0 {
             return 0;
         }
         let time = time.assume_init();

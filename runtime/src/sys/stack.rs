@@ -46,6 +46,16 @@ impl Context {
         Registers { pc, sp, bp }
     }
 
+    /// Whether the thread is in a system call, or just back from one: the instruction before is `syscall`, or this one
+    /// is, when the kernel is going to make the call again.
+    pub(crate) fn is_in_system_call(&self) -> bool {
+        const SYSCALL: [u8; 2] = [0x0f, 0x05];
+        let pc = self.registers().pc as usize;
+        // SAFETY: the thread executes at `pc`, so that page is there, and both pairs of bytes are in it.
+        let is = |at: usize| unsafe { ptr::with_exposed_provenance::<[u8; 2]>(at).read() } == SYSCALL;
+        (2..0xfff).contains(&(pc & 0xfff)) && (is(pc - 2) || is(pc))
+    }
+
     /// A register by its DWARF number.
     pub(crate) fn register(&self, number: u8) -> Option<u64> {
         const ORDER: [libc::c_int; 17] = [

@@ -1,7 +1,146 @@
 #![expect(unsafe_code, reason = "sets the signal mask")]
-//! Threads of our own.
+//! Threads: our own, and all of the process as the kernel lists them.
+use std::cell::Cell;
 use std::mem::MaybeUninit;
-use std::ptr;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicI32, Ordering::Relaxed};
+use std::{fs, io, ptr};
+
+use super::process::thread_id;
+
+/// Bytes of a thread's name, the last of them 0.
+pub(crate) const NAME_BYTES: usize = 16;
+
+/// Threads of ours. More than these there are not at a time but in a storm of requests; then some go unnoted.
+static OURS: [AtomicI32; 64] = [const { AtomicI32::new(0) }; 64];
+
+/// Notes that this thread is ours, until it ends.
+pub(crate) fn note_ours() {
+    struct Noted(Cell<Option<&'static AtomicI32>>);
+    impl Drop for Noted {
+        fn drop(&mut self) {
+            if let Some(entry) = self.0.get() {
+                entry.store(0, Relaxed);
+            }
+        }
+    }
+    thread_local! {
+        static NOTED: Noted = const { Noted(Cell::new(None)) };
+    }
+    let tid = thread_id();
+    if !is_ours(tid) {
+        let entry = OURS.iter().find(|entry| entry.compare_exchange(0, tid, Relaxed, Relaxed).is_ok());
+        NOTED.with(|noted| noted.0.set(entry));
+    }
+}
+
+/// Whether the thread is ours.
+pub(crate) fn is_ours(tid: i32) -> bool {
+    OURS.iter().any(|ours| ours.load(Relaxed) == tid)
+}
+
+/// Threads of ours stay behind when the process forks.
+pub(crate) fn after_fork_in_child() {
+    OURS.iter().for_each(|ours| ours.store(0, Relaxed));
+}
+
+/// The ids of all threads of the process.
+pub(crate) fn ids() -> io::Result<Vec<i32>> {
+    let entries = fs::read_dir("/proc/self/task")?;
+    Ok(entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok()).collect())
+}
+
+fn file_of(tid: i32, name: &str) -> PathBuf {
+    PathBuf::from(format!("/proc/self/task/{tid}/{name}"))
+}
+
+/// Whether the thread blocks `SIGPROF`; `None` if it is gone or the kernel does not tell.
+pub(crate) fn blocks_our_signal(tid: i32) -> Option<bool> {
+    let status = fs::read_to_string(file_of(tid, "status")).ok()?;
+    let blocked = status.lines().find_map(|line| line.strip_prefix("SigBlk:"))?;
+    let blocked = u64::from_str_radix(blocked.trim(), 16).ok()?;
+    Some(blocked & 1 << (libc::SIGPROF - 1) != 0)
+}
+
+/// What a thread is at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Doing {
+    /// It runs, or would if it had a processor.
+    Running,
+    /// It waits in the system call of this number.
+    Call(i64),
+    /// It waits, and the kernel does not tell for what.
+    Waiting,
+}
+
+/// What the thread is at; `None` if it is gone.
+pub(crate) fn doing(tid: i32) -> Option<Doing> {
+    match fs::read_to_string(file_of(tid, "syscall")) {
+        Ok(text) => Some(match text.split_ascii_whitespace().next() {
+            Some("running") => Doing::Running,
+            number => match number.and_then(|number| number.parse().ok()) {
+                Some(number) if number >= 0 => Doing::Call(number),
+                _ => Doing::Waiting,
+            },
+        }),
+        Err(error) if matches!(error.raw_os_error(), Some(libc::ENOENT | libc::ESRCH)) => None,
+        // Kernels that are built without it, or forbid it.
+        Err(_) => {
+            let stat = fs::read_to_string(file_of(tid, "stat")).ok()?;
+            let state = stat.rsplit_once(')')?.1.trim_start();
+            Some(if state.starts_with('R') { Doing::Running } else { Doing::Waiting })
+        }
+    }
+}
+
+/// What a thread can be at, for people; and the system calls that threads usually wait in.
+const STATES: [(&str, &[i64]); 16] = [
+    ("running", &[]),
+    ("waiting", &[]),
+    ("futex", &[libc::SYS_futex]),
+    ("epoll", &[libc::SYS_epoll_wait, libc::SYS_epoll_pwait, libc::SYS_epoll_pwait2]),
+    ("poll", &[libc::SYS_poll, libc::SYS_ppoll, libc::SYS_select, libc::SYS_pselect6]),
+    ("sleep", &[libc::SYS_nanosleep, libc::SYS_clock_nanosleep]),
+    ("read", &[libc::SYS_read, libc::SYS_readv, libc::SYS_pread64, libc::SYS_preadv]),
+    ("write", &[libc::SYS_write, libc::SYS_writev, libc::SYS_pwrite64, libc::SYS_pwritev]),
+    ("sync", &[libc::SYS_fsync, libc::SYS_fdatasync]),
+    ("accept", &[libc::SYS_accept, libc::SYS_accept4]),
+    ("connect", &[libc::SYS_connect]),
+    ("receive", &[libc::SYS_recvfrom, libc::SYS_recvmsg, libc::SYS_recvmmsg]),
+    ("send", &[libc::SYS_sendto, libc::SYS_sendmsg, libc::SYS_sendmmsg]),
+    ("wait for a process", &[libc::SYS_wait4, libc::SYS_waitid]),
+    ("io_uring", &[libc::SYS_io_uring_enter]),
+    ("wait for a signal", &[libc::SYS_rt_sigtimedwait, libc::SYS_pause, libc::SYS_rt_sigsuspend]),
+];
+
+impl Doing {
+    /// Its number among the states.
+    pub(crate) fn state(self) -> usize {
+        match self {
+            Doing::Running => 0,
+            Doing::Waiting => 1,
+            Doing::Call(number) => {
+                STATES.iter().position(|(_, calls)| calls.contains(&number)).unwrap_or(1)
+            }
+        }
+    }
+
+    /// Whether the thread would take our signal as what it waits for, and never give it to the handler.
+    pub(crate) fn takes_signals(self) -> bool {
+        self == Doing::Call(libc::SYS_rt_sigtimedwait)
+    }
+}
+
+/// The state of this number, for people.
+pub(crate) fn name_of_state(state: usize) -> &'static str {
+    STATES.get(state).map_or("waiting", |(name, _)| name)
+}
+
+/// The name of another thread; `None` if it is gone.
+pub(crate) fn name(tid: i32) -> Option<String> {
+    let name = fs::read(file_of(tid, "comm")).ok()?;
+    Some(String::from_utf8_lossy(name.strip_suffix(b"\n").unwrap_or(&name)).into_owned())
+}
 
 /// Runs `f` with all signals blocked, so that a thread started there never takes one meant for the program. What
 /// a fault of the thread itself raises stays open: blocked, it would kill the process past every crash handler.

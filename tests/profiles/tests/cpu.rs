@@ -99,9 +99,9 @@ fn two_threads_are_accounted_for_by_name() {
             });
             for name in ["cpu::first", "cpu::second"] {
                 let share = profile.total_of("cpu", &[name]) as f64 / profile.total("cpu") as f64;
-                // About half of it on a quiet machine. But the timer is the process's: the kernel gives a tick to the
-                // thread whose processor notices it first, and that may be the same one most of the time.
-                assert!((0.05..0.95).contains(&share), "{name} has {share} at {hz} Hz");
+                // Half of it, but that the process's timer is all there is for the first tenth of a second, and gives
+                // its ticks to whom it likes.
+                assert!((0.4..0.6).contains(&share), "{name} has {share} at {hz} Hz");
             }
             assert_eq!(profile.find(&["cpu::first", "cpu::second"]).len(), 0);
         }

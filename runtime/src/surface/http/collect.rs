@@ -85,10 +85,10 @@ async fn profile(
     };
     let bytes = match window {
         None => finish(Box::new(|| Ok(profile.snapshot()))).await?,
-        Some((length, Window::Started(hz))) => {
+        Some((length, Window::Started(how))) => {
             let source = profile.source();
             let start = move || match source {
-                Some(source) => source.start(hz),
+                Some(source) => source.start(how),
                 None => Err(Error::Unsupported("this profile is not sampled")),
             };
             let begun = off_thread(start).await?;

@@ -5,6 +5,7 @@ use ::http::StatusCode;
 
 use super::reply::Refusal;
 use crate::encode::Format;
+use crate::profile::How;
 use crate::symbol::Level;
 
 /// The longest window.
@@ -91,8 +92,28 @@ impl Params {
         Ok(self.number("rows", "must be a number of rows, or 0 for all")?.unwrap_or(DEFAULT_ROWS))
     }
 
+    /// `hz`, `mode` and `tags`: how a window is sampled.
+    pub(super) fn how(&self) -> Result<How, Refusal> {
+        let wall = match self.get("mode") {
+            None | Some("cpu") => false,
+            Some("wall") => true,
+            Some(value) => return Err(invalid("mode", value, "must be cpu or wall")),
+        };
+        let thread_names = match self.get("tags") {
+            None | Some("") => false,
+            Some("thread") => true,
+            Some(value) => return Err(invalid("tags", value, "must be thread")),
+        };
+        Ok(How { hz: self.hz()?, wall, thread_names })
+    }
+
+    /// Whether `hz` or `mode` is there.
+    pub(super) fn says_how(&self) -> bool {
+        self.get("hz").or(self.get("mode")).is_some()
+    }
+
     /// `hz`: samples a second.
-    pub(super) fn hz(&self) -> Result<u32, Refusal> {
+    fn hz(&self) -> Result<u32, Refusal> {
         match self.number("hz", "must be a number of samples a second")? {
             Some(0) => Err(invalid("hz", "0", "must be a number of samples a second")),
             hz => Ok(hz.unwrap_or(100)),
@@ -177,6 +198,10 @@ mod tests {
         assert_eq!(params("symbols=raw").symbols().unwrap(), Level::Raw);
         assert!(params("symbols=all").symbols().is_err());
         assert!(params("hz=0").hz().is_err());
+        assert!(params("mode=both").how().is_err());
+        assert!(params("tags=colour").how().is_err());
+        let how = params("mode=wall&tags=thread&hz=7").how().unwrap();
+        assert_eq!(how, How { hz: 7, wall: true, thread_names: true });
         assert!(params("gc=x").gc().is_err());
         assert!(params("format=gif").format().is_err());
     }

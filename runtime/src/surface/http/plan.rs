@@ -10,7 +10,7 @@ use super::params::{Params, decode};
 use super::reply::{Content, Refusal};
 use crate::encode::Format;
 use crate::error::Error;
-use crate::profile::{Profile, lookup};
+use crate::profile::{How, Profile, lookup};
 use crate::symbol::Level;
 
 /// What to answer.
@@ -51,8 +51,8 @@ pub(super) struct Request {
 /// What a profile has to say about a stretch of time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Window {
-    /// Sampled for that time, at so many hz.
-    Started(u32),
+    /// Sampled for that time.
+    Started(How),
     /// What it has more of at the end.
     Difference,
     /// It is a state, and has no more to say than what that is at the end.
@@ -122,7 +122,7 @@ fn outside(rules: &Rules) -> Refusal {
 /// `/profile`: 30 seconds of CPU, in protobuf whatever `debug` says.
 fn cpu(params: &Params) -> Result<Request, Refusal> {
     let length = params.seconds()?.unwrap_or(Duration::from_secs(30));
-    let hz = params.hz()?;
+    let how = params.how()?;
     params.debug()?;
     params.gc()?;
     let Some(profile) = lookup("cpu") else {
@@ -131,7 +131,7 @@ fn cpu(params: &Params) -> Result<Request, Refusal> {
     };
     Ok(Request {
         profile,
-        window: Some((length, Window::Started(hz))),
+        window: Some((length, Window::Started(how))),
         format: params.format()?.unwrap_or(Format::Pprof),
         symbols: params.symbols()?,
         rows: params.rows()?,
@@ -156,10 +156,13 @@ fn named(name: &str, params: &Params) -> Result<Request, Refusal> {
     };
     let window = match (seconds, profile.source()) {
         (None, _) => None,
-        (Some(length), Some(source)) if source.is_started() => Some((length, Window::Started(params.hz()?))),
+        (Some(length), Some(source)) if source.is_started() => Some((length, Window::Started(params.how()?))),
         (Some(length), Some(source)) if source.is_cumulative() => Some((length, Window::Difference)),
         (Some(length), _) => Some((length, Window::End)),
     };
+    if !matches!(window, Some((_, Window::Started(_)))) && params.says_how() {
+        return Err(bad("hz and mode are for windows that are sampled on request, as /profile is"));
+    }
     let delta = if matches!(window, Some((_, Window::Difference))) { "-delta" } else { "" };
     Ok(Request {
         profile,

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant, SystemTime};
 use super::server::{LIMITS, Limits, Server, start};
 use super::{Addr, Handler, addr::Resolve as _};
 use crate::error::{Error, Result};
-use crate::profile::{Entry, Profile, Recording, Source};
+use crate::profile::{Entry, How, Profile, Recording, Source};
 use crate::record::ValueType;
 use crate::snapshot::{Key, Meta, Row, Snapshot};
 use crate::store::Stack;
@@ -56,7 +56,8 @@ impl Source for Fake {
         Snapshot::new(meta, vec![row(0x1000, value), row(0x2000, 1), row(0x3000, 1)], Arc::default())
     }
 
-    fn start(&self, hz: u32) -> Result<Box<dyn Recording>> {
+    fn start(&self, how: How) -> Result<Box<dyn Recording>> {
+        let hz = how.hz;
         if hz > 1000 {
             return Err(Error::Invalid { what: "hz", value: hz.to_string() });
         }

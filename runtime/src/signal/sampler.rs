@@ -1,0 +1,337 @@
+//! The one sampler behind all sessions, and the thread that empties the ring.
+use std::collections::HashMap;
+use std::sync::atomic::Ordering::Relaxed;
+use std::thread::Thread;
+use std::time::{Duration, Instant, SystemTime};
+use std::{fmt, io};
+
+use super::drain::{self, About, Aggregate};
+use super::handler::{self, RING};
+use super::threads::Threads;
+use super::{Options, wall};
+use crate::error::Result;
+use crate::fork::Lock;
+use crate::rate::Random;
+use crate::snapshot::Snapshot;
+use crate::store::Labels;
+use crate::sys::clock::{Clock, nanoseconds};
+use crate::sys::signal;
+use crate::sys::timer::Timer;
+use crate::{clock, stack};
+
+/// The shortest and the longest time between two looks into the ring.
+const LOOK: (Duration, Duration) = (Duration::from_millis(50), Duration::from_millis(250));
+/// How often to ask whether libraries were loaded.
+const PREPARE: Duration = Duration::from_secs(1);
+/// CPU time without a tick of the process's timer, and two periods, that prove that the kernel has dropped it.
+const DROPPED: u64 = 20_000_000;
+
+/// Everything about the sampler that is running.
+pub(super) struct Sampler {
+    pub(super) sessions: Vec<Open>,
+    next_id: u64,
+    process: Option<Process>,
+    threads: Threads,
+    /// Whom the wall clock's signal was sent and who has not answered yet.
+    pub(super) asked: Option<HashMap<i32, Instant>>,
+    /// The thread that empties the ring. It ends by itself when no session is left.
+    attendant: Option<Thread>,
+    /// A thread walks over all threads for the wall clock. It ends by itself when no session wants it.
+    pub(super) walked: bool,
+    installed: bool,
+}
+
+/// The timer on the process's CPU time.
+struct Process {
+    timer: Timer,
+    hz: u32,
+    /// Its signals so far, and the process's CPU time then.
+    ticks: u64,
+    cpu: u64,
+}
+
+/// A session, on our side.
+#[derive(Clone)]
+pub(super) struct Open {
+    pub(super) id: u64,
+    pub(super) options: Options,
+    /// It is the one behind the profile `cpu`, which never ends.
+    pub(super) continuous: bool,
+    time: SystemTime,
+    start: Instant,
+    /// The process's CPU clock at the start.
+    cpu: u64,
+    pub(super) aggregate: Aggregate,
+}
+
+pub(super) static SAMPLER: Lock<Sampler> = Lock::new(Sampler {
+    sessions: Vec::new(),
+    next_id: 1,
+    process: None,
+    threads: Threads::new(),
+    asked: None,
+    attendant: None,
+    walked: false,
+    installed: false,
+});
+
+/// Begins a session. The options were checked.
+pub(super) fn open(options: Options, continuous: bool) -> Result<u64> {
+    clock::calibrate();
+    stack::prepare();
+    let mut sampler = SAMPLER.lock();
+    if !sampler.installed || signal::is_unhandled() {
+        signal::install(handler::on_signal)?;
+        sampler.installed = true;
+    }
+    // What is in the ring now belongs to those who are there already.
+    sampler.drain();
+    sampler.attend()?;
+    if options.wall {
+        wall::walk(&mut sampler)?;
+    } else {
+        let highest = sampler.highest(false).max(options.hz);
+        sampler.run_at(highest)?;
+    }
+    let id = sampler.next_id;
+    sampler.next_id += 1;
+    sampler.sessions.push(Open {
+        id,
+        options,
+        continuous,
+        time: SystemTime::now(),
+        start: Instant::now(),
+        cpu: nanoseconds(Clock::ProcessCpu),
+        aggregate: Aggregate::new(1_000_000_000 / u64::from(options.hz)),
+    });
+    sampler.name_threads();
+    Ok(id)
+}
+
+/// Ends a session. `None`: a fork has ended it.
+pub(super) fn close(id: u64) -> Option<Open> {
+    let mut sampler = SAMPLER.lock();
+    let at = sampler.sessions.iter().position(|session| session.id == id)?;
+    sampler.drain();
+    let session = sampler.sessions.swap_remove(at);
+    match sampler.highest(false) {
+        0 => {
+            handler::PERIOD.store(0, Relaxed);
+            sampler.process = None;
+            sampler.threads.clear();
+        }
+        // A slower timer is a courtesy: if the kernel refuses, the faster one goes on and samples are thinned.
+        highest => _ = sampler.run_at(highest),
+    }
+    if sampler.highest(true) == 0 {
+        handler::WALL.store(0, Relaxed);
+        sampler.asked = None;
+    }
+    sampler.name_threads();
+    Some(session)
+}
+
+impl Sampler {
+    /// The highest rate that a session asked for, of the wall clock or of CPU time.
+    pub(super) fn highest(&self, wall: bool) -> u32 {
+        let rates = self.sessions.iter().filter(|session| session.options.wall == wall);
+        rates.map(|session| session.options.hz).max().unwrap_or(0)
+    }
+
+    pub(super) fn continuous(&self) -> Option<&Open> {
+        self.sessions.iter().find(|session| session.continuous)
+    }
+
+    fn name_threads(&self) {
+        handler::NAMES.store(self.sessions.iter().any(|session| session.options.thread_names), Relaxed);
+    }
+
+    /// Has the timers expire `hz` times for every second of CPU time.
+    fn run_at(&mut self, hz: u32) -> io::Result<()> {
+        if self.process.as_ref().is_some_and(|process| process.hz == hz) {
+            return Ok(());
+        }
+        let period = 1_000_000_000 / u64::from(hz);
+        let timer = match self.process.take() {
+            Some(process) => process.timer,
+            None => Timer::of_process(handler::value(handler::PROCESS_TIMER))?,
+        };
+        // Somewhere in the first period, or what happens regularly would be seen always or never.
+        timer.arm(1 + Random::new(clock::ticks()).next() % period, period)?;
+        handler::PERIOD.store(period, Relaxed);
+        self.threads.rearm(period);
+        self.process = Some(Process {
+            timer,
+            hz,
+            ticks: handler::TICKS.load(Relaxed),
+            cpu: nanoseconds(Clock::ProcessCpu),
+        });
+        Ok(())
+    }
+
+    /// Gives the sessions what is in the ring.
+    pub(super) fn drain(&mut self) {
+        let Sampler { sessions, threads, asked, .. } = self;
+        let lost = RING.drain(|record| {
+            let wall = record.word >= handler::WALL_CLOCK;
+            if wall {
+                asked.as_mut().and_then(|asked| asked.remove(&record.tid));
+            } else if record.word == handler::THREAD_TIMER {
+                threads.heard(record.tid, record.time);
+            }
+            let key = drain::key_of(record);
+            let state = wall.then(|| wall::state(record.word));
+            let name = name_in(&record.name);
+            for session in sessions.iter_mut().filter(|session| session.options.wall == wall) {
+                let tags = session.tags(state, Some(&name));
+                session.aggregate.add(record.time, || crate::snapshot::Key { tags, ..key });
+            }
+        });
+        if lost > 0 {
+            self.each_of_cpu(|aggregate| aggregate.add_lost(lost));
+        }
+    }
+
+    fn each_of_cpu(&mut self, f: impl FnMut(&mut Aggregate)) {
+        let sessions = self.sessions.iter_mut().filter(|session| !session.options.wall);
+        sessions.map(|session| &mut session.aggregate).for_each(f);
+    }
+
+    /// Sees to it that a thread empties the ring.
+    fn attend(&mut self) -> io::Result<()> {
+        match &self.attendant {
+            Some(attendant) => attendant.unpark(),
+            None => self.attendant = Some(spawn("profiled-cpu", attend)?),
+        }
+        Ok(())
+    }
+
+    /// Arms the process's timer again if the kernel has dropped it: since Linux 6.4 it can lose the signal of one that
+    /// expires while the thread that it hits is on its way out, and then waits for ever for its delivery.
+    fn watch(&mut self) {
+        let Some(process) = &mut self.process else { return };
+        let period = 1_000_000_000 / u64::from(process.hz);
+        let (ticks, cpu) = (handler::TICKS.load(Relaxed), nanoseconds(Clock::ProcessCpu));
+        let overdue = process.timer.remaining().is_none_or(|remaining| remaining == 1);
+        if ticks != process.ticks || !overdue {
+            (process.ticks, process.cpu) = (ticks, cpu);
+        } else if cpu.saturating_sub(process.cpu) > DROPPED.max(2 * period) {
+            process.cpu = cpu;
+            // If it cannot be armed, the threads' own timers are still there, and the next look tries again.
+            _ = process.timer.arm(period, period);
+        }
+    }
+
+    /// What the attendant does at each look. Gives the period if the threads are to be looked at.
+    fn look(&mut self) -> Option<u64> {
+        self.drain();
+        if signal::is_unhandled() {
+            // Better late than killed at the next tick. If it cannot be had, there was no handler to lose.
+            _ = signal::install(handler::on_signal);
+        }
+        self.watch();
+        let process = self.process.as_ref()?;
+        self.threads.is_due(Instant::now()).then_some(1_000_000_000 / u64::from(process.hz))
+    }
+
+    /// How long until the next look: a quarter of the ring may fill meanwhile.
+    fn pause(&self, processors: u32) -> Duration {
+        let hz = self.highest(false).max(1);
+        let fills = Duration::from_secs(super::ring::SLOTS as u64 / 4) / hz.saturating_mul(processors);
+        fills.clamp(LOOK.0, LOOK.1)
+    }
+}
+
+/// The text before the first 0.
+fn name_in(bytes: &[u8]) -> String {
+    let name = bytes.split(|&byte| byte == 0).next().unwrap_or_default();
+    String::from_utf8_lossy(name).into_owned()
+}
+
+/// Starts a thread of ours.
+pub(super) fn spawn(name: &str, run: fn()) -> io::Result<Thread> {
+    // It inherits the mask: no signal of the program's, and none of our own, ever runs on it.
+    let thread = crate::sys::thread::with_signals_blocked(|| {
+        std::thread::Builder::new().name(name.to_owned()).stack_size(256 * 1024).spawn(run)
+    })?;
+    Ok(thread.thread().clone())
+}
+
+/// The thread that empties the ring.
+fn attend() {
+    crate::local::serve();
+    let processors = std::thread::available_parallelism().map_or(1, |n| n.get() as u32);
+    let mut prepared = Instant::now();
+    loop {
+        let (due, pause) = {
+            let mut sampler = SAMPLER.lock();
+            let due = sampler.look();
+            if sampler.sessions.is_empty() {
+                sampler.attendant = None;
+                return;
+            }
+            (due, sampler.pause(processors))
+        };
+        if let Some(period) = due {
+            let begun = Instant::now();
+            // Without a list of the threads, the process's timer is all there is.
+            if let Ok(ids) = crate::sys::thread::ids() {
+                let mut sampler = SAMPLER.lock();
+                // Unless the last session ended, or the rate changed meanwhile: then at the next look.
+                if handler::PERIOD.load(Relaxed) == period {
+                    let blocked = sampler.threads.look(&ids, period, begun);
+                    sampler.each_of_cpu(|aggregate| aggregate.add_blocked(blocked));
+                }
+            }
+        }
+        if prepared.elapsed() > PREPARE {
+            stack::prepare();
+            prepared = Instant::now();
+        }
+        std::thread::park_timeout(pause);
+    }
+}
+
+impl Open {
+    /// The labels of a sample, as far as the session wants them.
+    pub(super) fn tags(&self, state: Option<&str>, thread: Option<&str>) -> Labels {
+        drain::tags(state, thread.filter(|_| self.options.thread_names))
+    }
+
+    pub(super) fn snapshot(&self, name: &'static str) -> Snapshot {
+        let without = SAMPLER.lock().threads.without();
+        let comment = format!("{without} threads without a timer of their own: the kernel has no more");
+        let about = About {
+            hz: self.options.hz,
+            wall: self.options.wall,
+            continuous: self.continuous,
+            time: self.time,
+            duration: self.start.elapsed(),
+            cpu: nanoseconds(Clock::ProcessCpu).saturating_sub(self.cpu),
+            comments: (without > 0).then_some(comment).into_iter().collect(),
+        };
+        self.aggregate.snapshot(name, about)
+    }
+}
+
+impl fmt::Debug for Open {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Open").field("id", &self.id).field("options", &self.options).finish_non_exhaustive()
+    }
+}
+
+/// The timers, the threads and the sessions are the parent's.
+pub(crate) fn after_fork_in_child() {
+    handler::PERIOD.store(0, Relaxed);
+    handler::WALL.store(0, Relaxed);
+    let mut sampler = SAMPLER.lock();
+    RING.reset();
+    // The kernel gives a child no timers, and the ids may be another timer's by now: forget, do not delete.
+    std::mem::forget(sampler.process.take());
+    sampler.threads.after_fork_in_child();
+    // Freeing may take a lock of the allocator, which its own handlers have not seen to yet.
+    std::mem::forget(std::mem::take(&mut sampler.sessions));
+    std::mem::forget(sampler.asked.take());
+    std::mem::forget(sampler.attendant.take());
+    sampler.walked = false;
+}

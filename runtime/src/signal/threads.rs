@@ -1,0 +1,222 @@
+//! Which thread has a timer of its own.
+//!
+//! A timer on the process's clock sees every thread, the shortest included, but gives each of its ticks to whichever
+//! processor looks first, and says nothing of threads that block the signal. A timer on a thread's own clock is
+//! exact, but loses up to a tick of the kernel's when the thread ends. So young threads are the process timer's; who
+//! has lived through a whole look and has used any CPU worth the name gets a timer, and from then on the handler
+//! leaves the process timer's signals on that thread alone.
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
+
+use super::armed::{self, Known};
+use super::handler;
+use crate::rate::Random;
+use crate::sys::clock::{Clock, nanoseconds};
+use crate::sys::thread;
+use crate::sys::timer::{Timer, cpu_time_of};
+
+/// CPU time that makes a thread worth a timer.
+const WORTH_A_TIMER: u64 = 1_000_000;
+/// CPU time that proves that a thread is not young, when it is met for the first time.
+const NOT_YOUNG: u64 = 100_000_000;
+/// A timer that has not been heard of for so much CPU time, and four periods, may be blocked.
+const SILENCE: u64 = 40_000_000;
+/// The shortest time between two looks.
+const SHORTEST: Duration = Duration::from_millis(100);
+/// A look takes at most one part in so many of the time.
+const SHARE: u32 = 400;
+/// How long to do without new timers when the kernel has none left.
+const REFUSED: Duration = Duration::from_secs(10);
+
+/// A thread, from the first look that finds it to the first that does not.
+struct Thread {
+    /// The look that found it last.
+    look: u64,
+    /// Its CPU time when it was found first.
+    first: u64,
+    /// Its CPU time when it was last heard of: a sample came, or it was found to block them.
+    heard: u64,
+    kind: Kind,
+}
+
+impl Thread {
+    fn met(cpu: u64) -> Thread {
+        Thread { look: 0, first: cpu, heard: cpu, kind: Kind::Young }
+    }
+
+    /// Whether it is the thread that it was, and not another under the id of one that is gone.
+    fn is_still(&self, cpu: u64) -> bool {
+        let counts = match &self.kind {
+            Kind::Armed(timer) => timer.remaining().is_some(),
+            Kind::Young | Kind::Idle | Kind::Blocking => true,
+        };
+        counts && cpu >= self.first
+    }
+}
+
+enum Kind {
+    Young,
+    Idle,
+    Armed(Timer),
+    Blocking,
+}
+
+/// All threads that the sampler knows.
+pub(super) struct Threads {
+    known: Option<HashMap<i32, Thread>>,
+    looks: u64,
+    next: Option<Instant>,
+    refused: Option<Instant>,
+    /// The process's CPU time at the last look.
+    cpu: u64,
+    random: Random,
+    /// Threads that should have a timer and have none, at the last look.
+    without: usize,
+}
+
+impl Threads {
+    pub(super) const fn new() -> Threads {
+        Threads {
+            known: None,
+            looks: 0,
+            next: None,
+            refused: None,
+            cpu: 0,
+            random: Random::fixed(),
+            without: 0,
+        }
+    }
+
+    /// Threads that are left to the process timer because the kernel has no more timers.
+    pub(super) fn without(&self) -> usize {
+        self.without
+    }
+
+    /// Whether it is time to look again: not too soon, and not while the process sleeps.
+    pub(super) fn is_due(&self, now: Instant) -> bool {
+        self.next.is_none_or(|next| now >= next) && nanoseconds(Clock::ProcessCpu) >= self.cpu + WORTH_A_TIMER
+    }
+
+    /// Looks at the threads `ids`, all there are. Gives the CPU time of threads that block the signal, since they were
+    /// heard of last.
+    pub(super) fn look(&mut self, ids: &[i32], period: u64, begun: Instant) -> u64 {
+        self.looks += 1;
+        self.without = 0;
+        let mut known = self.known.take().unwrap_or_default();
+        let mut blocked = 0;
+        for &tid in ids {
+            let Some(cpu) = cpu_time_of(tid).filter(|_| !thread::is_ours(tid)) else { continue };
+            let thread = known.entry(tid).or_insert_with(|| Thread::met(cpu));
+            if !thread.is_still(cpu) {
+                armed::note(tid, Known::No);
+                *thread = Thread::met(cpu);
+            }
+            blocked += self.meet(tid, thread, cpu, period);
+            thread.look = self.looks;
+        }
+        for (tid, _) in known.extract_if(|_, thread| thread.look != self.looks) {
+            armed::note(tid, Known::No);
+        }
+        self.known = Some(known);
+        self.cpu = nanoseconds(Clock::ProcessCpu);
+        self.next = Some(Instant::now() + SHORTEST.max(begun.elapsed() * SHARE));
+        blocked
+    }
+
+    /// Looks at one thread. Gives its CPU time since it was last heard of, if it blocks the signal.
+    fn meet(&mut self, tid: i32, thread: &mut Thread, cpu: u64, period: u64) -> u64 {
+        let silent = cpu.saturating_sub(thread.heard);
+        match &thread.kind {
+            Kind::Young | Kind::Idle => {
+                let seen = thread.look != 0;
+                if if seen { cpu - thread.first >= WORTH_A_TIMER } else { cpu >= NOT_YOUNG } {
+                    self.arm(tid, thread, cpu, period);
+                } else if seen && armed::note(tid, Known::Idle) {
+                    thread.kind = Kind::Idle;
+                }
+                0
+            }
+            Kind::Armed(_) => {
+                if silent < SILENCE.max(4 * period) {
+                    return 0;
+                }
+                // Or its samples found no room in the ring, and are counted there.
+                thread.heard = cpu;
+                if thread::blocks_our_signal(tid) != Some(true) {
+                    return 0;
+                }
+                // The signal that is pending must not stand for all that time when it comes through: with the timer
+                // its count goes. In the table the thread stays, as the process timer's signals are not its own.
+                thread.kind = Kind::Blocking;
+                silent
+            }
+            Kind::Blocking => {
+                thread.heard = cpu;
+                if silent > 0 && thread::blocks_our_signal(tid) == Some(false) {
+                    self.arm(tid, thread, cpu, period);
+                }
+                silent
+            }
+        }
+    }
+
+    fn arm(&mut self, tid: i32, thread: &mut Thread, cpu: u64, period: u64) {
+        thread.heard = cpu;
+        if self.refused.is_some_and(|until| Instant::now() < until) {
+            self.without += 1;
+            return;
+        }
+        match Timer::of_thread(tid, handler::value(handler::THREAD_TIMER)) {
+            // First the table, or signals of both timers would count.
+            Ok(timer) if armed::note(tid, Known::Armed) => match timer.arm(self.within(period), period) {
+                Ok(()) => thread.kind = Kind::Armed(timer),
+                Err(_) => _ = armed::note(tid, Known::No),
+            },
+            // No room in the table.
+            Ok(_) => self.without += 1,
+            Err(_) => {
+                self.without += 1;
+                self.refused = Some(Instant::now() + REFUSED);
+            }
+        }
+    }
+
+    /// Somewhere in a period, or what happens regularly would be seen always or never.
+    fn within(&mut self, period: u64) -> u64 {
+        1 + self.random.next() % period
+    }
+
+    /// A sample of the thread's own timer came.
+    pub(super) fn heard(&mut self, tid: i32, time: u64) {
+        if let Some(thread) = self.known.as_mut().and_then(|known| known.get_mut(&tid)) {
+            thread.heard += time;
+        }
+    }
+
+    /// Has all timers go on at another rate.
+    pub(super) fn rearm(&mut self, period: u64) {
+        let random = &mut self.random;
+        for thread in self.known.iter().flat_map(HashMap::values) {
+            if let Kind::Armed(timer) = &thread.kind {
+                _ = timer.arm(1 + random.next() % period, period);
+            }
+        }
+    }
+
+    /// Deletes all timers.
+    pub(super) fn clear(&mut self) {
+        self.known = None;
+        self.next = None;
+        self.refused = None;
+        self.cpu = 0;
+        self.without = 0;
+        armed::clear();
+    }
+
+    /// The threads and their timers are the parent's: forget, do not delete. Nothing is freed, as that may take a
+    /// lock of the allocator, which its own handlers have not seen to yet.
+    pub(super) fn after_fork_in_child(&mut self) {
+        std::mem::forget(self.known.take());
+        self.clear();
+    }
+}
