@@ -52,7 +52,6 @@ pub(crate) trait Source: Sync + RefUnwindSafe {
 
 /// How a window is sampled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[cfg_attr(not(feature = "http"), expect(dead_code, reason = "only the server asks"))]
 pub(crate) struct How {
     pub(crate) hz: u32,
     /// By the wall clock: threads that wait, too.

@@ -19,10 +19,10 @@ use crate::record::ValueType;
 use crate::site::FunctionSite;
 use crate::snapshot::{self, Meta, Places, Row, Shape, Snapshot};
 use crate::stack::{self, Frames};
-use crate::store::{Labels, Stack};
 use crate::store::arena;
 use crate::store::bucket::{Bucket, Buckets, Key};
 use crate::store::live::Live;
+use crate::store::{Labels, Stack};
 use crate::{Format, label};
 
 /// Mean bytes between two samples, as Go's: on a heap of 1 GiB the live total is then good to about 2 %.

@@ -105,7 +105,11 @@ impl Aggregate {
     pub(super) fn snapshot(&self, name: &'static str, about: About) -> Snapshot {
         let seconds = |ns: u64| ns as f64 / 1e9;
         let mut comments = vec![if about.wall {
-            format!("sampled at {} Hz of the wall clock: {:.3} s of threads", about.hz, seconds(self.accounted))
+            format!(
+                "sampled at {} Hz of the wall clock: {:.3} s of threads",
+                about.hz,
+                seconds(self.accounted)
+            )
         } else {
             format!(
                 "sampled at {} Hz: {:.3} s of {:.3} s CPU time accounted for ({:.3})",

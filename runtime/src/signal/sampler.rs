@@ -5,10 +5,11 @@ use std::thread::Thread;
 use std::time::{Duration, Instant, SystemTime};
 use std::{fmt, io};
 
+use super::Options;
 use super::drain::{self, About, Aggregate};
 use super::handler::{self, RING};
 use super::threads::Threads;
-use super::{Options, wall};
+use super::wall::{self, Asked};
 use crate::error::Result;
 use crate::fork::Lock;
 use crate::rate::Random;
@@ -33,9 +34,11 @@ pub(super) struct Sampler {
     process: Option<Process>,
     threads: Threads,
     /// Whom the wall clock's signal was sent and who has not answered yet.
-    pub(super) asked: Option<HashMap<i32, Instant>>,
+    pub(super) asked: Option<HashMap<i32, Asked>>,
     /// The thread that empties the ring. It ends by itself when no session is left.
     attendant: Option<Thread>,
+    /// Questions of the wall clock so far, and the nanoseconds of threads that they stand for.
+    pub(super) walks: (u64, u64),
     /// A thread walks over all threads for the wall clock. It ends by itself when no session wants it.
     pub(super) walked: bool,
     installed: bool,
@@ -61,6 +64,8 @@ pub(super) struct Open {
     start: Instant,
     /// The process's CPU clock at the start.
     cpu: u64,
+    /// The sampler's figures of this name at the start.
+    walks: (u64, u64),
     pub(super) aggregate: Aggregate,
 }
 
@@ -70,6 +75,7 @@ pub(super) static SAMPLER: Lock<Sampler> = Lock::new(Sampler {
     process: None,
     threads: Threads::new(),
     asked: None,
+    walks: (0, 0),
     attendant: None,
     walked: false,
     installed: false,
@@ -93,7 +99,7 @@ pub(super) fn open(options: Options, continuous: bool) -> Result<u64> {
         let highest = sampler.highest(false).max(options.hz);
         sampler.run_at(highest)?;
     }
-    let id = sampler.next_id;
+    let (id, walks) = (sampler.next_id, sampler.walks);
     sampler.next_id += 1;
     sampler.sessions.push(Open {
         id,
@@ -102,6 +108,7 @@ pub(super) fn open(options: Options, continuous: bool) -> Result<u64> {
         time: SystemTime::now(),
         start: Instant::now(),
         cpu: nanoseconds(Clock::ProcessCpu),
+        walks,
         aggregate: Aggregate::new(1_000_000_000 / u64::from(options.hz)),
     });
     sampler.name_threads();
@@ -113,6 +120,7 @@ pub(super) fn close(id: u64) -> Option<Open> {
     let mut sampler = SAMPLER.lock();
     let at = sampler.sessions.iter().position(|session| session.id == id)?;
     sampler.drain();
+    sampler.note_unknown(|_, _| true);
     let session = sampler.sessions.swap_remove(at);
     match sampler.highest(false) {
         0 => {
@@ -174,8 +182,10 @@ impl Sampler {
         let Sampler { sessions, threads, asked, .. } = self;
         let lost = RING.drain(|record| {
             let wall = record.word >= handler::WALL_CLOCK;
+            let mut time = record.time;
             if wall {
-                asked.as_mut().and_then(|asked| asked.remove(&record.tid));
+                let asked = asked.as_mut().and_then(|asked| asked.remove(&record.tid));
+                time += asked.map_or(0, |asked| asked.owed);
             } else if record.word == handler::THREAD_TIMER {
                 threads.heard(record.tid, record.time);
             }
@@ -184,7 +194,7 @@ impl Sampler {
             let name = name_in(&record.name);
             for session in sessions.iter_mut().filter(|session| session.options.wall == wall) {
                 let tags = session.tags(state, Some(&name));
-                session.aggregate.add(record.time, || crate::snapshot::Key { tags, ..key });
+                session.aggregate.add(time, || crate::snapshot::Key { tags, ..key });
             }
         });
         if lost > 0 {
@@ -299,8 +309,19 @@ impl Open {
     }
 
     pub(super) fn snapshot(&self, name: &'static str) -> Snapshot {
-        let without = SAMPLER.lock().threads.without();
-        let comment = format!("{without} threads without a timer of their own: the kernel has no more");
+        let (without, walks) = {
+            let sampler = SAMPLER.lock();
+            (sampler.threads.without(), sampler.walks)
+        };
+        let mut comments = Vec::new();
+        if without > 0 {
+            comments.push(format!("{without} threads without a timer of their own: the kernel has no more"));
+        }
+        if self.options.wall {
+            let (asked, all) = (walks.0 - self.walks.0, walks.1 - self.walks.1);
+            let each = asked as f64 / (all as f64 / 1e9).max(1e-9);
+            comments.push(format!("{each:.1} samples a second of each thread"));
+        }
         let about = About {
             hz: self.options.hz,
             wall: self.options.wall,
@@ -308,7 +329,7 @@ impl Open {
             time: self.time,
             duration: self.start.elapsed(),
             cpu: nanoseconds(Clock::ProcessCpu).saturating_sub(self.cpu),
-            comments: (without > 0).then_some(comment).into_iter().collect(),
+            comments,
         };
         self.aggregate.snapshot(name, about)
     }

@@ -23,6 +23,9 @@ const COST_THERE: u64 = 5_000;
 /// The shortest time between two lists of the threads.
 const LIST: Duration = Duration::from_millis(50);
 
+/// Who has not answered by then blocks the signal, or waits for it in a system call.
+const PATIENCE: Duration = Duration::from_secs(1);
+
 /// The state, for people, of a thread whose signal is `word`.
 pub(super) fn state(word: usize) -> &'static str {
     thread::name_of_state(word.wrapping_sub(handler::WALL_CLOCK))
@@ -87,8 +90,10 @@ impl Round {
             self.ids.retain(|&id| !thread::is_ours(id));
             self.ids.sort_unstable();
             let mut sampler = SAMPLER.lock();
+            let gone = |id: i32| self.ids.binary_search(&id).is_err();
+            sampler.note_unknown(|id, asked| asked.when.elapsed() > PATIENCE || gone(id));
             if let Some(asked) = &mut sampler.asked {
-                asked.retain(|id, _| self.ids.binary_search(id).is_ok());
+                asked.retain(|&id, _| !gone(id));
             }
         }
         self.listed = Some(Instant::now());
@@ -103,8 +108,14 @@ impl Round {
             return;
         }
         let before = nanoseconds(Clock::ThreadCpu);
-        let time = (elapsed.as_nanos() as u64).saturating_mul(threads as u64) / count as u64;
-        handler::WALL.store(time.max(1), Relaxed);
+        let all = elapsed.as_nanos() as u64 * threads as u64;
+        {
+            let mut sampler = SAMPLER.lock();
+            sampler.walks.0 += count as u64;
+            sampler.walks.1 += all;
+        }
+        let time = (all / count as u64).max(1);
+        handler::WALL.store(time, Relaxed);
         let turn: Vec<i32> = (0..count).map(|n| self.ids[(self.next + n) % threads]).collect();
         self.next = (self.next + count) % threads;
         let mut gone = Vec::new();
@@ -120,39 +131,49 @@ impl Round {
     }
 }
 
-/// Has a thread take a sample that stands for `time`. One that cannot is noted as `[unknown]`. `false`: it is gone.
+/// Has a thread take a sample that stands for `time`. `false`: it is gone.
 fn ask(tid: i32, doing: Doing, time: u64) -> bool {
     let state = doing.state().min(handler::STATES - 1);
-    let silent = {
+    {
         let mut sampler = SAMPLER.lock();
         let Some(asked) = &mut sampler.asked else { return true };
-        // It has not answered the last time: it blocks the signal, or is not woken by any.
-        let silent = doing.takes_signals() || asked.contains_key(&tid);
-        if silent {
-            sampler.note_unknown(tid, thread::name_of_state(state), time);
-        } else {
-            asked.insert(tid, Instant::now());
+        if let Some(asked) = asked.get_mut(&tid) {
+            (asked.owed, asked.state) = (asked.owed + time, state);
+            return true;
         }
-        silent
-    };
-    silent || {
-        let sent = send(tid, handler::value(handler::WALL_CLOCK + state)).is_ok();
-        if !sent && let Some(asked) = &mut SAMPLER.lock().asked {
-            asked.remove(&tid);
-        }
-        sent
+        let owed = if doing.takes_signals() { time } else { 0 };
+        asked.insert(tid, Asked { when: Instant::now(), state, owed });
     }
+    let sent = doing.takes_signals() || send(tid, handler::value(handler::WALL_CLOCK + state)).is_ok();
+    if !sent && let Some(asked) = &mut SAMPLER.lock().asked {
+        asked.remove(&tid);
+    }
+    sent
+}
+
+/// A thread that was asked and has not answered.
+pub(super) struct Asked {
+    when: Instant,
+    /// What it was at when it was to be asked last.
+    state: usize,
+    /// Time that it has not been asked about, because it had not answered. A thread that waits for a processor stays
+    /// where it is: this is all for the stack that it answers with.
+    pub(super) owed: u64,
 }
 
 impl Sampler {
-    /// A thread was at something for `time`, and where is not known.
-    fn note_unknown(&mut self, tid: i32, state: &str, time: u64) {
-        let named = self.sessions.iter().any(|session| session.options.thread_names);
-        let name = if named { thread::name(tid) } else { None };
-        for session in self.sessions.iter_mut().filter(|session| session.options.wall) {
-            let tags = session.tags(Some(state), name.as_deref());
-            let key = || Key { tags, ..Key::of(Stack::pseudo(pseudo::UNKNOWN)) };
-            session.aggregate.add(time, key);
+    /// Gives up on those who were asked and are `lost`: where they were is not known.
+    pub(super) fn note_unknown(&mut self, mut lost: impl FnMut(i32, &Asked) -> bool) {
+        let Sampler { sessions, asked, .. } = self;
+        let named = sessions.iter().any(|session| session.options.thread_names);
+        for (tid, asked) in asked.iter_mut().flatten().filter(|(tid, asked)| lost(**tid, asked)) {
+            let time = std::mem::take(&mut asked.owed);
+            let name = if named { thread::name(*tid) } else { None };
+            for session in sessions.iter_mut().filter(|session| session.options.wall) {
+                let tags = session.tags(Some(thread::name_of_state(asked.state)), name.as_deref());
+                let key = || Key { tags, ..Key::of(Stack::pseudo(pseudo::UNKNOWN)) };
+                session.aggregate.add(time, key);
+            }
         }
     }
 }

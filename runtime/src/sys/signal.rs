@@ -1,4 +1,7 @@
-#![expect(unsafe_code, reason = "signal dispositions, what the kernel passes to a handler, and signals to threads")]
+#![expect(
+    unsafe_code,
+    reason = "signal dispositions, what the kernel passes to a handler, and signals to threads"
+)]
 //! `SIGPROF`: who handles it, what it brings, and how a thread is sent one.
 use std::ffi::{c_int, c_void};
 use std::mem::{MaybeUninit, zeroed};

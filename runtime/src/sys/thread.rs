@@ -119,9 +119,7 @@ impl Doing {
         match self {
             Doing::Running => 0,
             Doing::Waiting => 1,
-            Doing::Call(number) => {
-                STATES.iter().position(|(_, calls)| calls.contains(&number)).unwrap_or(1)
-            }
+            Doing::Call(number) => STATES.iter().position(|(_, calls)| calls.contains(&number)).unwrap_or(1),
         }
     }
 

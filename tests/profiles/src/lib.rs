@@ -1,4 +1,6 @@
 //! What the tests of the profiles share: a profile as its reader sees it, a process for each case, clocks.
+pub mod cpu;
+
 use std::process::Command;
 use std::time::Duration;
 
@@ -54,13 +56,13 @@ fn checked(file: &[u8], window: bool) -> Profile {
 /// one case are nobody else's. `test` is the test's name.
 ///
 /// # Panics
-/// If the process fails, or hangs for two minutes.
+/// If the process fails, or hangs for two minutes more than three times as long as [`stress`].
 #[expect(unsafe_code, reason = "a system call")]
 pub fn alone(test: &str, case: impl FnOnce()) {
     const VARIABLE: &str = "PROFILED_TEST_ALONE";
     if std::env::var_os(VARIABLE).is_some() {
         // SAFETY: takes a number. What hangs is killed by `SIGALRM`.
-        unsafe { libc::alarm(120) };
+        unsafe { libc::alarm(120 + 3 * stress().as_secs() as u32) };
         return case();
     }
     let program = std::env::current_exe().expect("the path of this test");
