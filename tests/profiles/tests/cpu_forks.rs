@@ -94,9 +94,12 @@ fn a_forked_child_is_a_program_like_any_other() {
     });
 }
 
+/// Copying the tables of a big process takes the kernel longer than the time between two signals: a fork that is
+/// started over at each signal never ends. And a timer or a handler that got into the child would kill it.
 #[test]
 fn other_programs_start_while_sampling() {
     alone("other_programs_start_while_sampling", || {
+        let heap = black_box(vec![1_u8; 1 << 30]);
         let stop = AtomicBool::new(false);
         thread::scope(|scope| {
             scope.spawn(|| {
@@ -105,10 +108,10 @@ fn other_programs_start_while_sampling() {
                 }
             });
             let session = at(1000);
-            for n in 0..50 {
+            for n in 0..200 {
                 // It computes for a while: a timer that survived would kill it.
                 let mut command = Command::new("sh");
-                command.args(["-c", "i=0; while [ $i -lt 3000 ]; do i=$((i+1)); done"]);
+                command.args(["-c", "i=0; while [ $i -lt 1000 ]; do i=$((i+1)); done"]);
                 if n % 2 == 1 {
                     // SAFETY: does nothing; with it the library forks, without it it has the kernel spawn.
                     unsafe { command.pre_exec(|| Ok(())) };
@@ -119,6 +122,7 @@ fn other_programs_start_while_sampling() {
             stop.store(true, Relaxed);
             assert!(read_snapshot(&session.stop()).total_of("samples", &["cpu_forks::busy"]) > 0);
         });
+        drop(heap);
     });
 }
 

@@ -205,3 +205,42 @@ fn libraries_come_and_go_while_sampling() {
         }
     });
 }
+
+/// A handler that is installed over ours, and one that calls ours in turn, as a well-behaved one does.
+#[test]
+fn a_handler_that_comes_later_does_no_harm() {
+    alone("a_handler_that_comes_later_does_no_harm", || {
+        static OURS: AtomicUsize = AtomicUsize::new(0);
+        extern "C" fn calls_ours(signal: c_int, info: *mut libc::siginfo_t, context: *mut c_void) {
+            CALLED.fetch_add(1, Relaxed);
+            let ours = OURS.load(Relaxed);
+            // SAFETY: what was installed before, with this signature.
+            let ours: extern "C" fn(c_int, *mut libc::siginfo_t, *mut c_void) =
+                unsafe { std::mem::transmute(ours) };
+            ours(signal, info, context);
+        }
+        let session = at(1000);
+        // SAFETY: all-zero is a valid action to be filled.
+        let before = unsafe {
+            let mut before: libc::sigaction = std::mem::zeroed();
+            assert_eq!(libc::sigaction(libc::SIGPROF, std::ptr::null(), &raw mut before), 0);
+            before
+        };
+        OURS.store(before.sa_sigaction, Relaxed);
+        install(calls_ours as *const () as usize, libc::SA_SIGINFO);
+        busy(500 * MS);
+        let profile = read_snapshot(&session.stop());
+        assert!(profile.total_of("samples", &["cpu_survival::busy"]) > 300);
+        assert!(CALLED.load(Relaxed) > 50, "it sees our signals first");
+        // One that keeps them all to itself: nothing is sampled, and nothing breaks.
+        install(plain_handler as *const () as usize, 0);
+        let session = at(1000);
+        busy(300 * MS);
+        drop(session);
+        // And one that gives the default back, which kills: ours returns.
+        install(libc::SIG_DFL, 0);
+        let session = at(1000);
+        busy(300 * MS);
+        assert!(read_snapshot(&session.stop()).total_of("samples", &["cpu_survival::busy"]) > 100);
+    });
+}
