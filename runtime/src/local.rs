@@ -251,19 +251,20 @@ pub(crate) fn site_id(id: &AtomicU32) -> u32 {
 }
 
 /// The counter for a thread's first event of a site, which gets its id if it has none. `None` when the thread has
-/// ended or memory is out: then the event is counted already, with those of threads that are gone.
+/// ended, memory is out, or a signal handler counts while we are at work beneath it: then the event is counted already,
+/// with those of threads that are gone, unless its site has no id yet.
 #[cold]
 #[inline(never)]
 pub(crate) fn first_event<'a>(local: &'a Local, id: &AtomicU32) -> Option<&'a Counter> {
     let room = local.enter(|| {
         let id = if id.load(Relaxed) == 0 { site_id(id) } else { id.load(Relaxed) };
-        let room = make_room(local, id);
-        if !room {
-            fold(id);
-        }
-        room
+        make_room(local, id)
     });
-    if room == Some(true) { local.counter(id.load(Relaxed)) } else { None }
+    if room != Some(true) {
+        fold(id.load(Relaxed));
+        return None;
+    }
+    local.counter(id.load(Relaxed))
 }
 
 /// Sees to it that this thread can count the site `id`. `false` if it has ended or memory is out.

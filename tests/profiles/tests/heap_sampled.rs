@@ -4,8 +4,8 @@ use std::alloc::{Layout, alloc, dealloc};
 use std::ffi::c_void;
 use std::hint::black_box;
 use std::ptr::null_mut;
-use std::sync::atomic::Ordering::Relaxed;
 use std::sync::Barrier;
+use std::sync::atomic::Ordering::Relaxed;
 
 use profiled_test_profiles::heap::{Dice, EVER, Inner, LIVE, exactly, look, rows, values};
 use profiled_test_profiles::{Sample, alone, read};
