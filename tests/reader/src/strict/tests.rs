@@ -146,10 +146,7 @@ fn each_rule_refuses_one_change() {
         ("ids", add(4, numbers(&[(1, 9)]))),
         ("ids", add(3, mapping())),
         ("sample types", Builder::default().number(9, 5).bytes(6, b"").0),
-        (
-            "type name",
-            [add(1, numbers(&[(1, 17)])), Builder::default().bytes(6, b"alloc-space").0].concat(),
-        ),
+        ("type name", [add(1, numbers(&[(1, 17)])), Builder::default().bytes(6, b"alloc-space").0].concat()),
         ("default type", with(numbers(&[(14, 5)]))),
         ("values", add(2, numbers(&[(2, 1)]))),
         ("location id", add(2, numbers(&[(1, 9), (2, 1), (2, 1)]))),
@@ -180,10 +177,7 @@ fn each_rule_refuses_one_change() {
     let named = nameless.clone().part(4, numbers(&[(1, 1), (2, 4)]));
     let [nameless, named] = [nameless, named].map(|location| {
         let used = numbers(&[(1, 3), (2, 1), (2, 1)]);
-        strict(
-            &zip(&[&unused[..], &Builder::default().part(4, location).part(2, used).0].concat()),
-            false,
-        )
+        strict(&zip(&[&unused[..], &Builder::default().part(4, location).part(2, used).0].concat()), false)
     });
     assert_eq!(nameless, [""; 0], "nor one that nothing is known of");
     assert!(named[0].starts_with("flags"));
