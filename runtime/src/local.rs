@@ -5,6 +5,8 @@
 //! done from anywhere: inside an allocator, before `main`, after the thread's own destructors. Whatever needs more
 //! is in a block of the arena that the thread gets at its first counted event, in a cold path, and gives back when
 //! it ends, its counts folded into the global ones.
+mod counter;
+
 use std::cell::Cell;
 use std::ffi::c_void;
 use std::ptr;
@@ -14,6 +16,7 @@ use std::sync::atomic::{
 };
 
 use crate::fork::Lock;
+use crate::local::counter::Counter;
 use crate::rate::Random;
 use crate::site::FunctionSite;
 use crate::store::arena;
@@ -29,49 +32,6 @@ pub(crate) const MAX_SCOPES: usize = 120;
 /// sites pays for few, whatever the program has.
 const FIRST_BLOCK: usize = 128;
 
-/// A site's figures on one thread. Only the thread writes, with plain loads and stores; others read.
-///
-/// The count is kept times 32, and the count of the next sample minus 31 plus the logarithm of its weight: one
-/// comparison tells whether a call is sampled, and the weight costs no word of its own.
-#[derive(Default)]
-pub(crate) struct Counter {
-    count: AtomicU64,
-    next: AtomicU64,
-}
-
-impl Counter {
-    /// Counts one event.
-    #[inline(always)]
-    pub(crate) fn add(&self) {
-        self.count.store(self.count.load(Relaxed).wrapping_add(32), Relaxed);
-    }
-
-    /// Counts one event and says whether it is to be sampled; then [`draw`](Self::draw) must follow.
-    #[inline(always)]
-    pub(crate) fn add_and_test(&self) -> bool {
-        let count = self.count.load(Relaxed).wrapping_add(32);
-        self.count.store(count, Relaxed);
-        count >= self.next.load(Relaxed)
-    }
-
-    /// The logarithm of the weight of the event just counted, and `gap` events to the next one, of weight
-    /// 2^`log`.
-    pub(crate) fn draw(&self, gap: u64, log: u32) -> u32 {
-        let weight = match self.next.load(Relaxed) {
-            0 => 0, // a thread's first event of a site is always sampled, for itself alone
-            next => (next.wrapping_add(31) & 31) as u32,
-        };
-        let next =
-            self.count.load(Relaxed).wrapping_add(gap << 5).wrapping_sub(31).wrapping_add(u64::from(log));
-        self.next.store(next, Relaxed);
-        weight
-    }
-
-    fn total(&self) -> u64 {
-        self.count.load(Relaxed) >> 5
-    }
-}
-
 /// The scopes a thread is in, root first.
 pub(crate) struct Scopes {
     pub(crate) depth: AtomicUsize,
@@ -79,7 +39,7 @@ pub(crate) struct Scopes {
 }
 
 impl Scopes {
-    const fn new(depth: usize) -> Scopes {
+    pub(crate) const fn new(depth: usize) -> Scopes {
         Scopes {
             depth: AtomicUsize::new(depth),
             sites: [const { AtomicPtr::new(ptr::null_mut()) }; MAX_SCOPES],
@@ -251,19 +211,20 @@ pub(crate) fn site_id(id: &AtomicU32) -> u32 {
 }
 
 /// The counter for a thread's first event of a site, which gets its id if it has none. `None` when the thread has
-/// ended or memory is out: then the event is counted already, with those of threads that are gone.
+/// ended, memory is out, or a signal handler counts while we are at work beneath it: then the event is counted already,
+/// with those of threads that are gone, unless its site has no id yet.
 #[cold]
 #[inline(never)]
 pub(crate) fn first_event<'a>(local: &'a Local, id: &AtomicU32) -> Option<&'a Counter> {
     let room = local.enter(|| {
         let id = if id.load(Relaxed) == 0 { site_id(id) } else { id.load(Relaxed) };
-        let room = make_room(local, id);
-        if !room {
-            fold(id);
-        }
-        room
+        make_room(local, id)
     });
-    if room == Some(true) { local.counter(id.load(Relaxed)) } else { None }
+    if room != Some(true) {
+        fold(id.load(Relaxed));
+        return None;
+    }
+    local.counter(id.load(Relaxed))
 }
 
 /// Sees to it that this thread can count the site `id`. `false` if it has ended or memory is out.
@@ -368,8 +329,7 @@ impl Registry {
         for (index, counter) in thread.counters().iter().enumerate() {
             // SAFETY: the new block has room for all of the old one's, and nobody else knows it yet.
             let new = unsafe { &*fresh.add(index) };
-            new.count.store(counter.count.load(Relaxed), Relaxed);
-            new.next.store(counter.next.load(Relaxed), Relaxed);
+            new.take_over(counter);
         }
         let old = thread.counters.swap(fresh, Relaxed);
         thread.capacity.store(capacity, Relaxed);
@@ -490,20 +450,5 @@ mod tests {
             assert_eq!(total(high), round * 40);
         }
         assert_eq!(total(ids[1]), 0, "a reused block starts from zero");
-    }
-
-    #[test]
-    fn gaps_and_weights_come_back_as_they_went_in() {
-        let counter = Counter::default();
-        assert!(counter.add_and_test(), "the first event is sampled");
-        assert_eq!(counter.draw(5, 3), 0, "for itself alone");
-        for n in 1..5 {
-            assert!(!counter.add_and_test(), "event {n} of the gap");
-        }
-        assert!(counter.add_and_test());
-        assert_eq!(counter.draw(1, 10), 3);
-        assert!(counter.add_and_test());
-        assert_eq!(counter.draw(1, 0), 10);
-        assert_eq!(counter.total(), 7);
     }
 }

@@ -2,15 +2,16 @@
 //!
 //! A call counts itself in its thread's counter, notes its site in the thread's list of scopes, and leaves again:
 //! no atomic operation, no clock. Now and then, after a random gap, a call is timed. The gap of a site follows its
-//! mean duration, so that timing costs one to four per cent of what is timed: a function of 20 microseconds is timed
-//! at every call, one of a nanosecond at every thousandth. A timed call stands for as many as its gap was expected to
+//! mean duration, so that timing costs one to four per cent of what is timed: a function of 10 microseconds is timed
+//! at every call, one of a nanosecond at one in 4096. A timed call stands for as many as its gap was expected to
 //! pass.
+mod overhead;
 mod report;
 
 use std::marker::PhantomData;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use crate::local::{self, Local, MAX_SCOPES};
+use crate::local::{self, Local, MAX_SCOPES, Scopes};
 use crate::record::pseudo;
 use crate::site::FunctionSite;
 use crate::store::Stack;
@@ -24,7 +25,8 @@ pub(crate) use report::profile_of;
 static CHAINS: Buckets = Buckets::new();
 
 /// Timing a call and booking it takes about 150 ns, and 800 where two threads book at one site and wait for each
-/// other's cache lines. With this factor that is 1 % of the calls it stands for, or 4.
+/// other's cache lines. With this factor that is 1 % of the calls it stands for, or 4, and twice that at the worst, just
+/// above 10 us, where every call is timed.
 const WORTH: u64 = 20_000;
 /// The logarithm of the longest gap: however short a function is, every 4096th call is timed.
 const LONGEST: u32 = 12;
@@ -81,11 +83,14 @@ impl Start {
         self.0 >= 32
     }
 
-    /// Nanoseconds until `now`.
+    /// Ticks until `now`. A counter that went backwards between two cores gives a negative difference, which is 0.
+    fn ticks(self, now: u64) -> u64 {
+        ((now << 5).wrapping_sub(self.0 & !31) as i64 >> 5).max(0) as u64
+    }
+
+    /// Nanoseconds until `now`, without what the hook itself takes of them.
     fn elapsed(self, now: u64) -> u64 {
-        // A counter that went backwards between two cores gives a negative difference, which is 0.
-        let ticks = (now << 5).wrapping_sub(self.0 & !31) as i64 >> 5;
-        clock::elapsed(0, ticks.max(0) as u64)
+        clock::elapsed(0, self.ticks(now).saturating_sub(overhead::ticks()))
     }
 
     fn weight(self) -> u64 {
@@ -117,7 +122,11 @@ pub(crate) fn count(local: &Local, site: &'static FunctionSite) -> Start {
 /// Notes the scope and gives the depth to restore.
 #[inline(always)]
 pub(crate) fn push(local: &Local, site: &'static FunctionSite) -> usize {
-    let scopes = local.scopes();
+    push_on(local.scopes(), site)
+}
+
+#[inline(always)]
+fn push_on(scopes: &Scopes, site: &'static FunctionSite) -> usize {
     let depth = scopes.depth.load(Relaxed);
     if let Some(slot) = scopes.sites.get(depth) {
         slot.store(std::ptr::from_ref(site).cast_mut(), Relaxed);
@@ -129,7 +138,12 @@ pub(crate) fn push(local: &Local, site: &'static FunctionSite) -> usize {
 /// Restores the depth: a scope that was leapt over by `longjmp` is left with the one around it.
 #[inline(always)]
 pub(crate) fn pop(local: &Local, depth: usize) {
-    local.scopes().depth.store(depth, Relaxed);
+    pop_to(local.scopes(), depth);
+}
+
+#[inline(always)]
+fn pop_to(scopes: &Scopes, depth: usize) {
+    scopes.depth.store(depth, Relaxed);
 }
 
 impl Drop for Scope {
@@ -172,16 +186,16 @@ fn timed(local: &Local, site: &'static FunctionSite) -> Start {
     };
     let gap = if log == 0 { 1 } else { local.random(|random| random.gap(1 << log)) };
     let weight = counter.draw(gap, log);
-    Start::at(clock::ticks(), weight)
+    Start::at(clock::ticks_in_order(), weight)
 }
 
 /// A timed call ended: reads the clock first, then books it at its chain of scopes.
 #[cold]
 #[inline(never)]
 pub(crate) fn book(local: &Local, site: &'static FunctionSite, start: Start) {
-    let now = clock::ticks();
+    let now = clock::ticks_in_order();
     local.enter(|| {
-        let duration = start.elapsed(now).saturating_sub(clock::cost());
+        let duration = start.elapsed(now);
         let weight = start.weight();
         let Some(stats) = site.stats.get_or_place(Stats::new) else { return };
         stats.weight.fetch_add(weight, Relaxed);

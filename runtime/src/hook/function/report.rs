@@ -3,7 +3,7 @@ use std::collections::HashMap;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::SystemTime;
 
-use super::{CHAINS, Stats};
+use super::{CHAINS, Stats, overhead};
 use crate::local::{self, MAX_SCOPES};
 use crate::profile::{Entry, Profile, Source};
 use crate::record::{Kind, ValueType};
@@ -56,6 +56,7 @@ fn calls(site: &FunctionSite) -> u64 {
 
 fn snapshot_of(name: &'static str, sites: Vec<&'static FunctionSite>, settle: fn(&mut [Row])) -> Snapshot {
     clock::calibrate();
+    overhead::measure();
     let mut rows = Vec::new();
     // Chains first, totals after: a call that comes between is in the totals, and is spread over the chains.
     let chains: Vec<_> = CHAINS
