@@ -191,7 +191,7 @@ impl Source for Cpu {
     fn snapshot(&self, name: &'static str) -> Snapshot {
         let copy = {
             let mut sampler = SAMPLER.lock();
-            sampler.drain();
+            sampler.settle();
             sampler.continuous().cloned()
         };
         match copy {

@@ -13,10 +13,12 @@ use super::wall::{self, Asked};
 use crate::error::Result;
 use crate::fork::Lock;
 use crate::rate::Random;
-use crate::snapshot::Snapshot;
-use crate::store::Labels;
+use crate::record::pseudo;
+use crate::snapshot::{Key, Snapshot};
+use crate::store::{Labels, Stack};
 use crate::sys::clock::{Clock, nanoseconds};
 use crate::sys::signal;
+use crate::sys::thread::NAME_BYTES;
 use crate::sys::timer::Timer;
 use crate::{clock, stack};
 
@@ -24,6 +26,10 @@ use crate::{clock, stack};
 const LOOK: (Duration, Duration) = (Duration::from_millis(50), Duration::from_millis(250));
 /// How often to ask whether libraries were loaded.
 const PREPARE: Duration = Duration::from_secs(1);
+/// CPU time of young threads of which there is no sample at all; beyond it, it is `[unattributed]`.
+const UNSEEN: u64 = 50_000_000;
+/// Samples of young threads that are kept until the next look at all threads.
+const MANY: usize = 1000;
 /// CPU time without a tick of the process's timer, and two periods, that prove that the kernel has dropped it.
 const DROPPED: u64 = 20_000_000;
 
@@ -33,6 +39,8 @@ pub(super) struct Sampler {
     next_id: u64,
     process: Option<Process>,
     threads: Threads,
+    /// Samples of young threads, until it is known what they stand for.
+    young: Vec<Young>,
     /// Whom the wall clock's signal was sent and who has not answered yet.
     pub(super) asked: Option<HashMap<i32, Asked>>,
     /// The thread that empties the ring. It ends by itself when no session is left.
@@ -42,6 +50,13 @@ pub(super) struct Sampler {
     /// A thread walks over all threads for the wall clock. It ends by itself when no session wants it.
     pub(super) walked: bool,
     installed: bool,
+}
+
+/// A sample of a young thread.
+struct Young {
+    key: Key,
+    name: [u8; NAME_BYTES],
+    time: u64,
 }
 
 /// The timer on the process's CPU time.
@@ -74,6 +89,7 @@ pub(super) static SAMPLER: Lock<Sampler> = Lock::new(Sampler {
     next_id: 1,
     process: None,
     threads: Threads::new(),
+    young: Vec::new(),
     asked: None,
     walks: (0, 0),
     attendant: None,
@@ -91,7 +107,7 @@ pub(super) fn open(options: Options, continuous: bool) -> Result<u64> {
         sampler.installed = true;
     }
     // What is in the ring now belongs to those who are there already.
-    sampler.drain();
+    sampler.settle();
     sampler.attend()?;
     if options.wall {
         wall::walk(&mut sampler)?;
@@ -119,7 +135,7 @@ pub(super) fn open(options: Options, continuous: bool) -> Result<u64> {
 pub(super) fn close(id: u64) -> Option<Open> {
     let mut sampler = SAMPLER.lock();
     let at = sampler.sessions.iter().position(|session| session.id == id)?;
-    sampler.drain();
+    sampler.settle();
     sampler.note_unknown(|_, _| true);
     let session = sampler.sessions.swap_remove(at);
     match sampler.highest(false) {
@@ -162,7 +178,10 @@ impl Sampler {
         let period = 1_000_000_000 / u64::from(hz);
         let timer = match self.process.take() {
             Some(process) => process.timer,
-            None => Timer::of_process(handler::value(handler::PROCESS_TIMER))?,
+            None => {
+                self.threads.begin();
+                Timer::of_process(handler::value(handler::PROCESS_TIMER))?
+            }
         };
         // Somewhere in the first period, or what happens regularly would be seen always or never.
         timer.arm(1 + Random::new(clock::ticks()).next() % period, period)?;
@@ -179,26 +198,56 @@ impl Sampler {
 
     /// Gives the sessions what is in the ring.
     pub(super) fn drain(&mut self) {
-        let Sampler { sessions, threads, asked, .. } = self;
+        let Sampler { sessions, threads, asked, young, .. } = self;
         let lost = RING.drain(|record| {
+            let key = drain::key_of(record);
+            if record.word == handler::PROCESS_TIMER {
+                young.push(Young { key, name: record.name, time: record.time });
+                return;
+            }
             let wall = record.word >= handler::WALL_CLOCK;
             let mut time = record.time;
             if wall {
                 let asked = asked.as_mut().and_then(|asked| asked.remove(&record.tid));
                 time += asked.map_or(0, |asked| asked.owed);
-            } else if record.word == handler::THREAD_TIMER {
+            } else {
                 threads.heard(record.tid, record.time);
             }
-            let key = drain::key_of(record);
             let state = wall.then(|| wall::state(record.word));
             let name = name_in(&record.name);
             for session in sessions.iter_mut().filter(|session| session.options.wall == wall) {
                 let tags = session.tags(state, Some(&name));
-                session.aggregate.add(time, || crate::snapshot::Key { tags, ..key });
+                session.aggregate.add(time, || Key { tags, ..key });
             }
         });
         if lost > 0 {
             self.each_of_cpu(|aggregate| aggregate.add_lost(lost));
+        }
+    }
+
+    /// Drains the ring, and gives the young threads' samples what these have used meanwhile.
+    pub(super) fn settle(&mut self) {
+        self.drain();
+        self.threads.balance();
+        let used = self.threads.take_young();
+        let samples = std::mem::take(&mut self.young);
+        let all: u64 = samples.iter().map(|sample| sample.time).sum();
+        if all == 0 {
+            if used < UNSEEN {
+                self.threads.put_back(used);
+            } else {
+                let key = || Key::of(Stack::pseudo(pseudo::UNATTRIBUTED));
+                self.each_of_cpu(|aggregate| aggregate.add(used, key));
+            }
+            return;
+        }
+        for sample in samples {
+            let time = (u128::from(sample.time) * u128::from(used) / u128::from(all)) as u64;
+            let name = name_in(&sample.name);
+            for session in self.sessions.iter_mut().filter(|session| !session.options.wall) {
+                let tags = session.tags(None, Some(&name));
+                session.aggregate.add(time, || Key { tags, ..sample.key });
+            }
         }
     }
 
@@ -240,8 +289,12 @@ impl Sampler {
             _ = signal::install(handler::on_signal);
         }
         self.watch();
-        let process = self.process.as_ref()?;
-        self.threads.is_due(Instant::now()).then_some(1_000_000_000 / u64::from(process.hz))
+        let period = 1_000_000_000 / u64::from(self.process.as_ref()?.hz);
+        let due = self.threads.is_due(Instant::now());
+        if due || self.young.len() > MANY {
+            self.settle();
+        }
+        due.then_some(period)
     }
 
     /// How long until the next look: a quarter of the ring may fill meanwhile.
@@ -352,6 +405,7 @@ pub(crate) fn after_fork_in_child() {
     sampler.threads.after_fork_in_child();
     // Freeing may take a lock of the allocator, which its own handlers have not seen to yet.
     std::mem::forget(std::mem::take(&mut sampler.sessions));
+    std::mem::forget(std::mem::take(&mut sampler.young));
     std::mem::forget(sampler.asked.take());
     std::mem::forget(sampler.attendant.take());
     sampler.walked = false;

@@ -5,6 +5,9 @@
 //! exact, but loses up to a tick of the kernel's when the thread ends. So young threads are the process timer's; who
 //! has lived through a whole look and has used any CPU worth the name gets a timer, and from then on the handler
 //! leaves the process timer's signals on that thread alone.
+//!
+//! That timer still counts what all threads use. So its samples say where the young were, and how much they used
+//! together is a difference of clocks: the process's, less those of all threads that have timers.
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
@@ -34,6 +37,8 @@ struct Thread {
     look: u64,
     /// Its CPU time when it was found first.
     first: u64,
+    /// So much of its CPU time is not the young threads'.
+    counted: u64,
     /// Its CPU time when it was last heard of: a sample came, or it was found to block them.
     heard: u64,
     kind: Kind,
@@ -41,14 +46,14 @@ struct Thread {
 
 impl Thread {
     fn met(cpu: u64) -> Thread {
-        Thread { look: 0, first: cpu, heard: cpu, kind: Kind::Young }
+        Thread { look: 0, first: cpu, counted: cpu, heard: cpu, kind: Kind::Young }
     }
 
     /// Whether it is the thread that it was, and not another under the id of one that is gone.
     fn is_still(&self, cpu: u64) -> bool {
         let counts = match &self.kind {
             Kind::Armed(timer) => timer.remaining().is_some(),
-            Kind::Young | Kind::Idle | Kind::Blocking => true,
+            Kind::Young | Kind::Idle | Kind::Blocking | Kind::Ours => true,
         };
         counts && cpu >= self.first
     }
@@ -59,6 +64,8 @@ enum Kind {
     Idle,
     Armed(Timer),
     Blocking,
+    /// It works for us, and takes no signals.
+    Ours,
 }
 
 /// All threads that the sampler knows.
@@ -69,6 +76,10 @@ pub(super) struct Threads {
     refused: Option<Instant>,
     /// The process's CPU time at the last look.
     cpu: u64,
+    /// The process's CPU time when the young threads' was counted last.
+    counted: u64,
+    /// CPU time of young threads that no sample stands for yet. Less than nothing where clocks were read in between.
+    young: i64,
     random: Random,
     /// Threads that should have a timer and have none, at the last look.
     without: usize,
@@ -82,6 +93,8 @@ impl Threads {
             next: None,
             refused: None,
             cpu: 0,
+            counted: 0,
+            young: 0,
             random: Random::fixed(),
             without: 0,
         }
@@ -102,10 +115,11 @@ impl Threads {
     pub(super) fn look(&mut self, ids: &[i32], period: u64, begun: Instant) -> u64 {
         self.looks += 1;
         self.without = 0;
+        self.balance();
         let mut known = self.known.take().unwrap_or_default();
         let mut blocked = 0;
         for &tid in ids {
-            let Some(cpu) = cpu_time_of(tid).filter(|_| !thread::is_ours(tid)) else { continue };
+            let Some(cpu) = cpu_time_of(tid) else { continue };
             let thread = known.entry(tid).or_insert_with(|| Thread::met(cpu));
             if !thread.is_still(cpu) {
                 armed::note(tid, Known::No);
@@ -123,9 +137,47 @@ impl Threads {
         blocked
     }
 
+    /// Begins to count: what was used so far is nobody's.
+    pub(super) fn begin(&mut self) {
+        self.counted = nanoseconds(Clock::ProcessCpu);
+        self.without = 0;
+    }
+
+    /// Counts what young threads have used: what the process has, less what the others have.
+    pub(super) fn balance(&mut self) {
+        for (&tid, thread) in self.known.iter_mut().flatten() {
+            if matches!(thread.kind, Kind::Young | Kind::Idle) {
+                continue;
+            }
+            // Of one that is gone we have what its samples stand for.
+            let alive = cpu_time_of(tid).filter(|&cpu| cpu >= thread.counted);
+            let now = alive.unwrap_or(thread.heard).max(thread.counted);
+            self.young -= (now - thread.counted) as i64;
+            thread.counted = now;
+        }
+        let now = nanoseconds(Clock::ProcessCpu);
+        self.young += (now - self.counted) as i64;
+        self.counted = now;
+    }
+
+    /// CPU time of young threads since it was taken last, if there is any.
+    pub(super) fn take_young(&mut self) -> u64 {
+        let young = self.young.max(0);
+        self.young -= young;
+        young as u64
+    }
+
+    /// Puts back what no sample stood for.
+    pub(super) fn put_back(&mut self, young: u64) {
+        self.young += young as i64;
+    }
+
     /// Looks at one thread. Gives its CPU time since it was last heard of, if it blocks the signal.
     fn meet(&mut self, tid: i32, thread: &mut Thread, cpu: u64, period: u64) -> u64 {
         let silent = cpu.saturating_sub(thread.heard);
+        if thread.look == 0 && thread::is_ours(tid) {
+            (thread.kind, thread.counted) = (Kind::Ours, cpu);
+        }
         match &thread.kind {
             Kind::Young | Kind::Idle => {
                 let seen = thread.look != 0;
@@ -150,6 +202,7 @@ impl Threads {
                 thread.kind = Kind::Blocking;
                 silent
             }
+            Kind::Ours => 0,
             Kind::Blocking => {
                 thread.heard = cpu;
                 if silent > 0 && thread::blocks_our_signal(tid) == Some(false) {
@@ -161,7 +214,7 @@ impl Threads {
     }
 
     fn arm(&mut self, tid: i32, thread: &mut Thread, cpu: u64, period: u64) {
-        thread.heard = cpu;
+        (thread.heard, thread.counted) = (cpu, cpu);
         if self.refused.is_some_and(|until| Instant::now() < until) {
             self.without += 1;
             return;
@@ -208,8 +261,7 @@ impl Threads {
         self.known = None;
         self.next = None;
         self.refused = None;
-        self.cpu = 0;
-        self.without = 0;
+        (self.cpu, self.counted, self.young) = (0, 0, 0);
         armed::clear();
     }
 

@@ -2,7 +2,7 @@
 #![expect(unsafe_code, reason = "signal masks, limits and timers")]
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -120,7 +120,7 @@ fn five_seconds_over_http_are_accounted_for() {
     alone("five_seconds_over_http_are_accounted_for", || {
         let server = profiled::http::serve("127.0.0.1:0").unwrap();
         for threads in [1, 2] {
-            let stop = std::sync::atomic::AtomicBool::new(false);
+            let stop = AtomicBool::new(false);
             let (profile, used) = thread::scope(|scope| {
                 for _ in 0..threads {
                     scope.spawn(|| {
@@ -269,12 +269,29 @@ fn without_timers_for_threads_the_process_has_one() {
         let none = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
         // SAFETY: a good pointer.
         assert_eq!(unsafe { libc::setrlimit(libc::RLIMIT_SIGPENDING, &raw const none) }, 0);
-        let before = cpu_time();
-        thread::scope(|scope| FOUR.iter().for_each(|&(_, work)| _ = scope.spawn(move || work(1000 * MS))));
-        let used = cpu_time() - before;
-        let snapshot = session.stop();
-        let share = read_snapshot(&snapshot).total("cpu") as f64 / used.as_nanos() as f64;
-        assert!((0.9..=1.1).contains(&share), "{share}: {:?}", snapshot.comments());
+        let (before, stop) = (cpu_time(), AtomicBool::new(false));
+        let (snapshot, used) = thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    while !stop.load(Relaxed) {
+                        other(MS);
+                    }
+                });
+            }
+            thread::sleep(2000 * MS);
+            let used = cpu_time() - before;
+            let snapshot = session.stop();
+            stop.store(true, Relaxed);
+            (snapshot, used)
+        });
+        let comments = snapshot.comments();
+        assert!(
+            comments.iter().any(|comment| comment.starts_with("4 threads without a timer")),
+            "{comments:?}"
+        );
+        let share = read_snapshot(&snapshot).total_of("cpu", &["cpu_accuracy::other"]) as f64
+            / used.as_nanos() as f64;
+        assert!((0.9..=1.1).contains(&share), "{share}: {comments:?}");
     });
 }
 
@@ -309,5 +326,41 @@ fn a_timer_that_is_lost_is_missed() {
             let share = profile.total_of("cpu", &[name]) as f64 / 1.5e9;
             assert!(share > 0.6, "{share} of {name}");
         }
+    });
+}
+
+/// Beside a thread that stays, short ones have what is theirs: no tick that the other caused.
+#[test]
+fn young_threads_do_not_pay_for_old_ones() {
+    alone("young_threads_do_not_pay_for_old_ones", || {
+        let mut share = 0.0;
+        for time in [3000 * MS, 6000 * MS, 12_000 * MS] {
+            let session = at(1000);
+            let used = AtomicU64::new(0);
+            thread::scope(|scope| {
+                let old = scope.spawn(|| busy(time));
+                let used = &used;
+                scope.spawn(move || {
+                    while !old.is_finished() {
+                        thread::scope(|scope| {
+                            scope.spawn(|| {
+                                short_life(2 * MS);
+                                used.fetch_add(thread_time(), Relaxed);
+                            });
+                        });
+                    }
+                });
+            });
+            let profile = read_snapshot(&session.stop());
+            let own = profile.total_of("cpu", &["cpu_accuracy::short_life"]) as f64;
+            share = own / used.into_inner() as f64;
+            // Their time together is a difference of clocks. What such a thread does besides, and that the other is
+            // young for a moment, is a few per cent.
+            if (0.9..=1.1).contains(&share) {
+                return;
+            }
+            eprintln!("{share}");
+        }
+        panic!("{share} of their time is there");
     });
 }
