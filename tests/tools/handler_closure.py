@@ -7,13 +7,15 @@ disassembles BINARY with binutils' `objdump`, begins at `profiled::signal::handl
 and every jump to another function, through the global offset table and the linkage table, too. Each thing met must
 stand in the allow-list (handler_closure.allow, beside this file), with its reason:
 
-    function NAME       code of the binary: read in its turn
+    function NAME       code of the binary, read in its turn
     end      NAME       code of the binary that is not read: why nobody gets there is the reason
     outside  NAME       a function of another library
     indirect N NAME     at most N calls or jumps in this function to addresses that only running tells
     syscall  NAME       system calls made by instructions in this function
 
-so an allocator, a lock, a formatter, a panic or a thread-local behind `__tls_get_addr` is reported by the way that
+`function!` says besides that it must be met: else what was found is not the handler that we mean.
+
+So an allocator, a lock, a formatter, a panic or a thread-local behind `__tls_get_addr` is reported by the way that
 leads there. NAME may hold `*`. The last line says how many there were; the exit status is 1 if any is not allowed.
 """
 import argparse
@@ -176,13 +178,18 @@ def read_allowed(text):
         if not line.strip() or line.startswith("#"):
             continue
         entry, _, reason = line.partition("  # ")
-        match = re.fullmatch(r"(\w+)\s+(?:(\d+)\s+)?(\S.*)", entry.strip())
+        match = re.fullmatch(r"(\w+)!?\s+(?:(\d+)\s+)?(\S.*)", entry.strip())
         if not match or match[1] not in KINDS or (match[1] == "indirect") != bool(match[2]) or not reason.strip():
             raise SystemExit(f"line {number} of the allow-list is no `kind NAME  # reason`: {line}")
         # Only `*` is special: names are full of brackets.
         pattern = match[3].replace("[", "[[]").replace("?", "[?]")
         allowed.append((match[1], int(match[2] or 1), pattern))
     return allowed
+
+
+def missing(found, text):
+    """Names that the allow-list wants to be met, and that were not."""
+    return sorted(set(re.findall(r"(?m)^function! (.*?)  # ", text)) - {name for _, name in found})
 
 
 def objdump(*arguments):
@@ -197,7 +204,8 @@ def main():
     options = parser.parse_args()
     binary = Binary(objdump("-d", "-w", "--no-show-raw-insn", "-C", options.binary), objdump("-R", "-w", options.binary))
     with open(options.allow, encoding="utf-8") as file:
-        allowed = read_allowed(file.read())
+        text = file.read()
+    allowed = read_allowed(text)
     found, bad = closure(binary, options.handler, allowed)
     if not found:
         print(f"no function {options.handler} in {options.binary}: stripped?")
@@ -206,10 +214,13 @@ def main():
         print(f"{kind} {name}")
     for (kind, name), way in bad.items():
         print(f"NOT ALLOWED: {kind} {name}\n    " + " -> ".join(way))
+    gone = missing(found, text)
+    for name in gone:
+        print(f"NOT MET: {name}")
     count = lambda kind: sum(thing[0] == kind for thing in found)
-    verdict = f"{len(bad)} NOT ALLOWED" if bad else "all allowed"
+    verdict = f"{len(bad)} NOT ALLOWED" if bad else f"{len(gone)} NOT MET" if gone else "all allowed"
     print(f"handler closure: {count('function')} functions, {count('outside')} outside calls, {verdict}")
-    sys.exit(1 if bad else 0)
+    sys.exit(1 if bad or gone else 0)
 
 
 if __name__ == "__main__":

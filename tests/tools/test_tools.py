@@ -191,6 +191,11 @@ class Tools(unittest.TestCase):
         jumps = DISASSEMBLY.replace("call   2300 <m::last>", "call   2500 <core::panicking::panic_bounds_check::h0>")
         self.assertEqual(closure(jumps, ALLOWED + "end core::panicking::*  # reason")[1], {})
 
+    def test_closure_misses_what_must_be_there(self):
+        found, bad = closure(DISASSEMBLY, ALLOWED.replace("function m::walk", "function! m::walk"))
+        self.assertEqual((handler_closure.missing(found, "function! m::walk  # reason"), bad), ([], {}))
+        self.assertEqual(handler_closure.missing(found, "function! m::unrelated  # reason"), ["m::unrelated"])
+
     def test_closure_wants_a_handler_and_reasons(self):
         self.assertEqual(closure(DISASSEMBLY.replace("m::handler", "m::other")), ({}, {}))
         for line in ("function m::f", "function m::f  #", "function", "trust m::f  # reason", "indirect m::f  # reason"):
