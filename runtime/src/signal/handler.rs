@@ -119,9 +119,9 @@ mod tests {
     use super::*;
     use crate::trap;
     use crate::trap::tests::{fate, trapped};
+    use ::core::alloc::{GlobalAlloc, Layout};
     use ::core::mem::zeroed;
-    use ::std::alloc::{GlobalAlloc, Layout};
-    use ::std::{assert_eq, assert_ne, hint};
+    use ::core::{assert_eq, assert_ne, hint};
 
     /// In place of a mistake in the handler: a context that cannot be read, and a handler of the fault that allocates.
     #[test]
