@@ -62,7 +62,9 @@ pub(super) extern "C" fn on_signal(signal: c_int, info: *mut ::libc::siginfo_t, 
                     match sys::signal::brought(&raw const other, value(0), WORDS) {
                         None => sys::signal::chain(signal, &raw mut other, context),
                         Some(other) if other.word == PROCESS_TIMER => _ = TICKS.fetch_add(1, Relaxed),
-                        Some(other) => sys::signal::keeping_errno(|| trap::handler(|| sample(other, context))),
+                        Some(other) => {
+                            sys::signal::keeping_errno(|| trap::handler(|| sample(other, context)))
+                        }
                     }
                 }
             }
