@@ -8,7 +8,7 @@ use std::cell::UnsafeCell;
 use std::ops::{Deref, DerefMut};
 use std::sync::{Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use crate::local;
+use crate::{local, trap};
 
 static BARRIER: RwLock<()> = RwLock::new(());
 
@@ -31,6 +31,7 @@ impl<T> Lock<T> {
 
     /// Waits for it. A panic under a lock of ours leaves data that are whole: poison means nothing here.
     pub(crate) fn lock(&self) -> Guard<'_, T> {
+        trap::not_in_handler(trap::LOCKS);
         let barrier = Barrier::enter();
         Guard { inner: self.0.lock().unwrap_or_else(PoisonError::into_inner), _barrier: barrier }
     }

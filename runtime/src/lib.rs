@@ -45,6 +45,8 @@ mod surface;
 mod symbol;
 #[cfg(feature = "enabled")]
 mod sys;
+#[cfg(feature = "enabled")]
+mod trap;
 
 pub use error::{Error, Result};
 #[cfg(not(feature = "enabled"))]

@@ -12,6 +12,7 @@ import unittest
 
 sys.path.insert(0, os.path.dirname(__file__))
 import codesearch_check
+import handler_closure
 import profile
 import validate
 import wire
@@ -37,6 +38,75 @@ def good():
                   message(wire.FUNCTION, id=2, name=10, system_name=13, filename=7, start_line=9)],
         location=[message(wire.LOCATION, id=1, mapping_id=1, address=0x1100, line=lines)],
         sample=[message(wire.SAMPLE, location_id=[1], value=[1, 10_000_000], label=labels)])
+
+
+# What objdump prints: a handler that calls code of its own, a function through the global offset table (which leads
+# to code) and one through the linkage table; goes through a jump table; and ends in a jump to another function.
+DISASSEMBLY = """
+bin:     file format elf64-x86-64
+
+Disassembly of section .plt:
+
+0000000000001000 <memcpy@plt>:
+    1000:\tendbr64
+    1004:\tbnd jmp *0x2ff5(%rip)        # 4000 <memcpy@GLIBC_2.14>
+    100b:\tnopl   0x0(%rax,%rax,1)
+
+Disassembly of section .text:
+
+0000000000002000 <m::handler::h0123456789abcdef>:
+    2000:\tpush   %rbp
+    2001:\tmov    %fs:0x0,%rax
+    200a:\tje     2010 <m::handler::h0123456789abcdef+0x10>
+    2010:\tcall   2100 <<m::Ring as m::Push>::push::h0123456789abcdef>
+    2015:\tcall   1000 <memcpy@plt>
+    201a:\tcall   *0x1fe0(%rip)        # 4008 <_DYNAMIC+0x18>
+    2020:\tmovslq (%rcx,%rax,4),%rax
+    2024:\tadd    %rcx,%rax
+    2027:\tnotrack jmp *%rax
+    202a:\tpop    %rbp
+    202b:\tjmp    2300 <m::last>
+
+0000000000002100 <<m::Ring as m::Push>::push::h0123456789abcdef>:
+    2100:\tje     2104 <<m::Ring as m::Push>::push::h0123456789abcdef+0x4>
+    2102:\tjmp    2100 <<m::Ring as m::Push>::push::h0123456789abcdef>
+    2104:\tret
+
+0000000000002200 <m::walk::h0123456789abcdef>:
+    2200:\tsyscall
+    2202:\tret
+
+0000000000002300 <m::last>:
+    2300:\tcall   2300 <m::last>
+    2305:\tret
+
+0000000000002400 <m::unrelated>:
+    2400:\tcall   *0x10(%rax)
+    2403:\tret
+
+0000000000002500 <core::panicking::panic_bounds_check::h0123456789abcdef>:
+    2500:\tcall   2400 <m::unrelated>
+"""
+RELOCATIONS = """
+OFFSET           TYPE              VALUE
+0000000000004000 R_X86_64_GLOB_DAT  memcpy@GLIBC_2.14
+0000000000004008 R_X86_64_RELATIVE  *ABS*+0x2200
+0000000000004010 R_X86_64_GLOB_DAT  malloc@GLIBC_2.2.5
+0000000000004018 R_X86_64_GLOB_DAT  __tls_get_addr@GLIBC_2.3
+"""
+ALLOWED = """# a comment
+function m::handler  # begins
+function <m::Ring as m::*>::push  # reason
+function m::walk  # reason
+function m::last  # reason
+syscall m::walk  # reason
+outside memcpy  # reason
+"""
+
+
+def closure(disassembly, allowed=ALLOWED):
+    binary = handler_closure.Binary(disassembly, RELOCATIONS)
+    return handler_closure.closure(binary, "m::handler", handler_closure.read_allowed(allowed))
 
 
 def pack(profile_):
@@ -82,6 +152,55 @@ class Tools(unittest.TestCase):
         self.assertEqual(run("--expect", "inner", "--label", "phase=query"), 1)
         self.assertEqual(run("--expect", "nowhere"), 1)
         self.assertEqual(run("--min-value", "space=1"), 1)
+
+    def test_closure_follows_every_kind_of_call(self):
+        found, bad = closure(DISASSEMBLY)
+        functions = ["<m::Ring as m::Push>::push", "m::handler", "m::last", "m::walk"]
+        self.assertEqual(sorted(found), [*(("function", name) for name in functions), ("outside", "memcpy"),
+                                         ("syscall", "m::walk")])
+        self.assertEqual(bad, {})
+        self.assertEqual(found["syscall", "m::walk"], ["m::handler", "m::walk"])
+
+    def test_closure_reports_what_is_not_allowed(self):
+        for old, new, kind, name in [
+            ("call   2300 <m::last>", "call   *0x1d0a(%rip)        # 4010 <malloc@GLIBC_2.2.5>", "outside", "malloc"),
+            ("call   2300 <m::last>", "call   *0x1d0a(%rip)        # 4018 <_DYNAMIC+0x28>", "outside", "__tls_get_addr"),
+            ("call   2300 <m::last>", "jae    2500 <core::panicking::panic_bounds_check::h0123456789abcdef>",
+             "function", "core::panicking::panic_bounds_check"),
+            ("call   2300 <m::last>", "call   *%rax", "indirect", "m::last"),
+            ("call   2300 <m::last>", "call   *0x18(%rax)", "indirect", "m::last"),
+            ("call   2300 <m::last>", "jmp    *%rax", "indirect", "m::last"),
+            ("call   2300 <m::last>", "call   *0x1d0a(%rip)        # 5000 <TABLE>", "indirect", "m::last"),
+            ("call   2300 <m::last>", "jmp    7777", "outside", "code without a name at 7777"),
+            ("call   2300 <m::last>", "syscall", "syscall", "m::last"),
+            ("add    %rcx,%rax", "add    %rdx,%rax", "indirect", "m::handler"),
+        ]:
+            with self.subTest(new):
+                assert old in DISASSEMBLY
+                _, bad = closure(DISASSEMBLY.replace(old, new))
+                self.assertEqual(list(bad), [(kind, name)])
+        _, bad = closure(DISASSEMBLY, ALLOWED.replace("outside memcpy  # reason", ""))
+        self.assertEqual(bad, {("outside", "memcpy"): ["m::handler", "memcpy"]})
+
+    def test_closure_counts_indirect_calls(self):
+        twice = DISASSEMBLY.replace("call   2300 <m::last>", "call   *%rax\n    2302:\tjmp    *%rax")
+        self.assertEqual(closure(twice, ALLOWED + "indirect 2 m::last  # reason")[1], {})
+        self.assertEqual(list(closure(twice, ALLOWED + "indirect 1 m::last  # reason")[1]), [("indirect", "m::last")])
+
+    def test_closure_does_not_read_what_is_an_end(self):
+        jumps = DISASSEMBLY.replace("call   2300 <m::last>", "call   2500 <core::panicking::panic_bounds_check::h0>")
+        self.assertEqual(closure(jumps, ALLOWED + "end core::panicking::*  # reason")[1], {})
+
+    def test_closure_misses_what_must_be_there(self):
+        found, bad = closure(DISASSEMBLY, ALLOWED.replace("function m::walk", "function! m::walk"))
+        self.assertEqual((handler_closure.missing(found, "function! m::walk  # reason"), bad), ([], {}))
+        self.assertEqual(handler_closure.missing(found, "function! m::unrelated  # reason"), ["m::unrelated"])
+
+    def test_closure_wants_a_handler_and_reasons(self):
+        self.assertEqual(closure(DISASSEMBLY.replace("m::handler", "m::other")), ({}, {}))
+        for line in ("function m::f", "function m::f  #", "function", "trust m::f  # reason", "indirect m::f  # reason"):
+            with self.assertRaises(SystemExit):
+                handler_closure.read_allowed(line)
 
     def test_go_reads_it(self):
         text = subprocess.run([codesearch_check.PPROF, "-top", self.file], capture_output=True, text=True).stdout

@@ -23,7 +23,7 @@ use crate::store::arena;
 use crate::store::bucket::{Bucket, Buckets, Key};
 use crate::store::live::Live;
 use crate::store::{Labels, Stack};
-use crate::{Format, label};
+use crate::{Format, label, trap};
 
 /// Mean bytes between two samples, as Go's: on a heap of 1 GiB the live total is then good to about 2 %.
 const DEFAULT_RATE: u64 = 512 * 1024;
@@ -72,6 +72,7 @@ impl<A> Allocator<A> {
 unsafe impl<A: GlobalAlloc> GlobalAlloc for Allocator<A> {
     #[inline]
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        trap::not_in_handler(trap::ALLOCATES);
         // SAFETY: the caller's promise, passed on.
         let block = unsafe { self.inner.alloc(layout) };
         allocated(block, layout.size());
@@ -80,6 +81,7 @@ unsafe impl<A: GlobalAlloc> GlobalAlloc for Allocator<A> {
 
     #[inline]
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        trap::not_in_handler(trap::ALLOCATES);
         // SAFETY: the caller's promise, passed on.
         let block = unsafe { self.inner.alloc_zeroed(layout) };
         allocated(block, layout.size());
@@ -88,6 +90,7 @@ unsafe impl<A: GlobalAlloc> GlobalAlloc for Allocator<A> {
 
     #[inline]
     unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
+        trap::not_in_handler(trap::ALLOCATES);
         // Before the block goes: afterwards the address may already be another thread's.
         if LIVE.may_hold(block.addr()) {
             freed(block.addr());
@@ -99,6 +102,7 @@ unsafe impl<A: GlobalAlloc> GlobalAlloc for Allocator<A> {
     /// Counts as a free and an allocation of the new size; whether the block moved is nobody's business.
     #[inline]
     unsafe fn realloc(&self, block: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        trap::not_in_handler(trap::ALLOCATES);
         let known = if LIVE.may_hold(block.addr()) { taken_out(block.addr()) } else { None };
         // SAFETY: the caller's promise, passed on.
         let moved = unsafe { self.inner.realloc(block, layout, size) };

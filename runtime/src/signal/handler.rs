@@ -13,7 +13,7 @@ use ::core::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 
 use super::armed::{Known, known};
 use super::ring::Ring;
-use crate::{label, local, stack, sys};
+use crate::{label, local, stack, sys, trap};
 
 /// Where samples go.
 pub(super) static RING: Ring = Ring::new();
@@ -62,11 +62,13 @@ pub(super) extern "C" fn on_signal(signal: c_int, info: *mut ::libc::siginfo_t, 
                     match sys::signal::brought(&raw const other, value(0), WORDS) {
                         None => sys::signal::chain(signal, &raw mut other, context),
                         Some(other) if other.word == PROCESS_TIMER => _ = TICKS.fetch_add(1, Relaxed),
-                        Some(other) => sys::signal::keeping_errno(|| sample(other, context)),
+                        Some(other) => {
+                            sys::signal::keeping_errno(|| trap::handler(|| sample(other, context)))
+                        }
                     }
                 }
             }
-            sys::signal::keeping_errno(|| sample(brought, context));
+            sys::signal::keeping_errno(|| trap::handler(|| sample(brought, context)));
         }
     }
 }
@@ -112,4 +114,50 @@ fn sample(brought: sys::signal::Brought, context: *mut c_void) {
         // SAFETY: the kernel passed the context to the handler that is running.
         unsafe { stack::capture_context(&mut record.frames, context) };
     });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::trap;
+    use crate::trap::tests::{fate, trapped};
+    use ::core::alloc::{GlobalAlloc, Layout};
+    use ::core::mem::zeroed;
+    use ::core::{assert_eq, assert_ne, hint};
+
+    /// In place of a mistake in the handler: a context that cannot be read, and a handler of the fault that allocates.
+    #[test]
+    fn the_handler_is_under_the_trap() {
+        extern "C" fn allocate(_signal: c_int) {
+            // SAFETY: a proper layout. The block is never freed, and if all goes well never had.
+            hint::black_box(unsafe { crate::Allocator::system().alloc(Layout::new::<u64>()) });
+            // SAFETY: ends the child.
+            unsafe { ::libc::_exit(0) };
+        }
+        let end = fate(|| {
+            // SAFETY: a handler for a fault that `on_signal` runs into, in a child of one thread.
+            unsafe {
+                let page = ::libc::mmap(
+                    ptr::null_mut(),
+                    4096,
+                    ::libc::PROT_NONE,
+                    ::libc::MAP_PRIVATE | ::libc::MAP_ANONYMOUS,
+                    -1,
+                    0,
+                );
+                assert_ne!(page, ::libc::MAP_FAILED);
+                let mut action: ::libc::sigaction = zeroed();
+                action.sa_sigaction = allocate as *const () as usize;
+                assert_eq!(::libc::sigaction(::libc::SIGSEGV, &raw const action, ptr::null_mut()), 0);
+                let mut info: [usize; 16] = [0; 16];
+                let info = (&raw mut info).cast::<::libc::siginfo_t>();
+                (*info).si_code = ::libc::SI_TIMER;
+                info.cast::<*const c_void>().add(3).write(value(THREAD_TIMER));
+                PERIOD.store(1, Relaxed);
+                on_signal(::libc::SIGPROF, info, page);
+                ::libc::_exit(3);
+            }
+        });
+        assert_eq!(end, trapped(trap::ALLOCATES));
+    }
 }

@@ -23,6 +23,8 @@ pub(crate) struct Source<'a> {
     pub(crate) eh_frame: Cow<'a, [u8]>,
     /// Where it lies in this process: its pointers are relative to their own place.
     pub(crate) address: u64,
+    /// The program's `main`, which may have none.
+    pub(crate) main: Option<u64>,
 }
 
 impl<'a> Source<'a> {
@@ -34,7 +36,7 @@ impl<'a> Source<'a> {
         let address = parsed.eh_frame_ptr().direct().ok()?;
         let bytes = module.bytes_from(address)?;
         let eh_frame = Cow::Borrowed(bytes.get(..extent(bytes)).unwrap_or_default());
-        Some(Source { eh_frame, address })
+        Some(Source { eh_frame, address, main: module.main() })
     }
 }
 
@@ -59,6 +61,9 @@ impl UnwindContextStorage<usize> for Small {
     type Stack = Box<[UnwindTableRow<usize, Self>; 6]>;
 }
 
+/// How far a `main` without unwind information reaches: rustc's takes about 40 bytes.
+const MAIN: u64 = 64;
+
 /// Distances below which a hole between two functions is padding, which no row is spent on.
 const PADDING: u64 = 16;
 
@@ -79,12 +84,12 @@ pub(crate) fn build(source: &Source<'_>, text: Range<u64>) -> Rows {
             continue; // Folded into the one before.
         }
         if start - end >= PADDING {
-            builder.push(end, GAP, 0);
+            builder.hole(end..start, source.main);
         }
         end = fde.end_address();
         builder.function(fde, &bases, &mut context);
     }
-    builder.push(end, GAP, 0);
+    builder.hole(end..text.end, source.main);
     Rows::new(builder.rows, builder.escapes)
 }
 
@@ -145,6 +150,16 @@ impl<'a> Builder<'a> {
                 // The rest of the function cannot be read.
                 Err(_) => return self.push(next, STOP, 0),
             }
+        }
+    }
+
+    /// Code without a description. A `main` among it is the outermost function there is to show.
+    fn hole(&mut self, hole: Range<u64>, main: Option<u64>) {
+        self.push(hole.start, GAP, 0);
+        let Some(main) = main.filter(|main| hole.contains(main)) else { return };
+        self.push(main, ROOT, 0);
+        if hole.end - main > MAIN {
+            self.push(main + MAIN, GAP, 0);
         }
     }
 

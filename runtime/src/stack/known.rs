@@ -46,6 +46,7 @@ impl New {
         new.source = source.map(|source| Source {
             eh_frame: Cow::Owned(source.eh_frame.into_owned()),
             address: source.address,
+            main: source.main,
         });
         new
     }

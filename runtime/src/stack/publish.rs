@@ -17,6 +17,8 @@ use std::ptr;
 use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering::SeqCst};
 use std::time::Duration;
 
+use crate::trap;
+
 /// A value of which there may be no version yet.
 pub(crate) struct Published<T> {
     current: AtomicPtr<T>,
@@ -69,6 +71,7 @@ impl<T> Published<T> {
     /// Becomes the writer. `None`: this very thread writes already, or another has been at it for `patience`.
     pub(crate) fn write(&self, patience: Duration) -> Option<Writer<'_, T>> {
         const NAP: Duration = Duration::from_micros(100);
+        trap::not_in_handler(trap::PUBLISHES);
         let me = token();
         let mut waited = Duration::ZERO;
         loop {
@@ -174,6 +177,14 @@ mod tests {
         });
         assert_eq!(published.write(Duration::ZERO).unwrap().sweep(), 0);
         assert_eq!(Arc::strong_count(&mark), 2, "one is current, the others are free");
+    }
+
+    #[test]
+    fn no_handler_writes() {
+        let published = Published::<u32>::new();
+        let write = || _ = published.write(Duration::ZERO);
+        assert_eq!(trap::tests::fate(write), (0, String::new()));
+        assert_eq!(trap::tests::fate(|| trap::handler(write)), trap::tests::trapped(trap::PUBLISHES));
     }
 
     #[test]

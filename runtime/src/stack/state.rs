@@ -13,8 +13,8 @@ use super::known::{Identity, Known, New, overlap, recognise};
 use super::publish::Published;
 use super::table::{Span, Table};
 use crate::module::{Module, ModuleMap, Segment};
-use crate::sys;
 use crate::sys::modules::{Changes, Loaded};
+use crate::{sys, trap};
 
 /// Gone modules that are remembered.
 const MAX_GONE: usize = 1024;
@@ -58,6 +58,7 @@ pub(super) fn begin(sp: u64) {
 
 /// Brings the state up to date with the loader. Ordinary code only.
 pub(super) fn refresh() {
+    trap::not_in_handler(trap::PUBLISHES);
     if STATE.is_empty() {
         begin(sys::stack::here());
     }

@@ -77,6 +77,26 @@ impl<'a> Loaded<'a> {
         })
     }
 
+    /// The C function `main`, if this is the program: what the code at its entry hands to libc.
+    ///
+    /// Of a stripped program nothing else tells where it is, and with `panic = "abort"` rustc's own `main` is the one
+    /// function without unwind information.
+    pub(crate) fn main(&self) -> Option<u64> {
+        // SAFETY: takes a number, gives a number.
+        let entry = unsafe { libc::getauxval(libc::AT_ENTRY) };
+        // From the system's crt1.o, 38 bytes; what it does not need is padding.
+        let code = self.bytes_from(entry)?.get(..48)?;
+        let (at, kind, operand) = code.windows(7).enumerate().find_map(|(at, code)| match *code {
+            // lea rdi, [rip + operand], or mov rdi, operand.
+            [0x48, kind @ 0x8d, 0x3d, a, b, c, d] | [0x48, kind @ 0xc7, 0xc7, a, b, c, d] => {
+                Some((at as u64 + 7, kind, i64::from(i32::from_le_bytes([a, b, c, d]))))
+            }
+            _ => None,
+        })?;
+        let main = if kind == 0x8d { entry.wrapping_add(at) } else { 0 }.wrapping_add_signed(operand);
+        self.text().any(|text| (text.start..text.end).contains(&main)).then_some(main)
+    }
+
     /// Where `.eh_frame_hdr` lies.
     pub(crate) fn eh_frame_hdr(&self) -> Option<u64> {
         self.of_kind(libc::PT_GNU_EH_FRAME).next().map(|header| self.bias.wrapping_add(header.p_vaddr))
@@ -317,6 +337,11 @@ mod tests {
         assert!(modules[0].name().is_empty() && modules[0].text().count() > 0);
         assert_eq!(modules.iter().filter(|module| is_vdso(&module.text().collect::<Vec<_>>())).count(), 1);
         assert!(modules.iter().all(|module| module.eh_frame_hdr().is_some()));
+        unsafe extern "C" {
+            fn main();
+        }
+        assert_eq!(modules[0].main(), Some(main as *const () as u64));
+        assert!(modules[1..].iter().all(|module| module.main().is_none()));
         let mut now = None;
         visit(|_, changes| {
             now = Some(changes);

@@ -36,6 +36,15 @@ pub(crate) fn at_thread_end(value: *mut c_void, ended: unsafe extern "C" fn(*mut
     unsafe { libc::pthread_setspecific(key, value) == 0 }
 }
 
+/// Writes `message` to standard error and aborts. Fit for a signal handler.
+pub(crate) fn die(message: &str) -> ! {
+    // SAFETY: reads what it is given; both calls may be made anywhere.
+    unsafe {
+        libc::write(libc::STDERR_FILENO, message.as_ptr().cast(), message.len());
+        libc::abort()
+    }
+}
+
 /// The kernel's release, such as `6.1.0-18-amd64`.
 pub(crate) fn kernel_release() -> Option<String> {
     std::fs::read_to_string("/proc/sys/kernel/osrelease").ok().map(|release| release.trim().to_owned())

@@ -19,6 +19,10 @@ const CLOSED: &[(&str, &[&str])] = &[
     ("clock", &["hook", "signal", "surface", "encode", "symbol", "snapshot", "profile", "store", "stack"]),
     ("module", &["hook", "signal", "surface", "encode", "symbol", "snapshot", "profile", "store", "stack"]),
     ("record", &["hook", "signal", "surface", "encode", "symbol", "snapshot", "profile", "store", "stack"]),
+    (
+        "trap",
+        &["hook", "signal", "surface", "encode", "symbol", "snapshot", "profile", "store", "stack", "fork"],
+    ),
     ("error", &["hook", "signal", "surface", "encode", "symbol", "snapshot", "profile", "store", "stack"]),
     ("sys", &["hook", "signal", "surface", "encode", "symbol", "snapshot", "profile", "store", "local"]),
 ];

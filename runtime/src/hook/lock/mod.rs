@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Acquire, Ordering::Relax
 use crate::site::LockSite;
 use crate::store::bucket::{Buckets, Key};
 use crate::store::histogram::Histogram;
-use crate::{clock, label, local, stack};
+use crate::{clock, label, local, stack, trap};
 
 pub use mutex::MutexGuard;
 pub(crate) use report::profile_of;
@@ -116,6 +116,7 @@ impl Meter {
     /// Counts an acquisition.
     #[inline(always)]
     fn acquired(&self, kind: fn() -> &'static str) {
+        trap::not_in_handler(trap::LOCKS);
         local::with(|local| match local.counter(self.id.load(Relaxed)) {
             Some(counter) => counter.add(),
             None => self.first(local, kind),
@@ -154,6 +155,7 @@ impl Meter {
 
     /// A waiter arrives.
     fn arrive(&self) -> u64 {
+        trap::not_in_handler(trap::LOCKS);
         let now = clock::ticks();
         self.starts.fetch_add(now, Relaxed);
         self.waiters.fetch_add(1, Release);
