@@ -106,6 +106,14 @@ pub fn write(snapshot: &Snapshot) -> profiled::Result<Vec<u8>> {
     Ok(out)
 }
 
+/// Benchmarks.
+#[cfg(feature = "criterion")]
+pub fn benchmarks() -> criterion::Criterion {
+    const PROFILER: profiled::criterion::Profiler = profiled::criterion::Profiler::new(100);
+    let _ = profiled::criterion::Profiler::default();
+    criterion::Criterion::default().with_profiler(PROFILER)
+}
+
 /// Rates, and what they were.
 pub fn rates() -> [u64; 4] {
     [heap::set_rate(heap::rate()), heap::rate(), block::set_rate(1), mutex::set_fraction(1)]

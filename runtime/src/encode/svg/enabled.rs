@@ -93,3 +93,95 @@ fn nothing(title: &str, notes: &str, w: &mut impl Write) -> io::Result<()> {
 fn escaped(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::{Format, pseudo};
+    use crate::snapshot::{Key, Meta, Row};
+    use crate::store::Stack;
+    use crate::symbol::{Frame, tests::fix};
+
+    fn drawn(value_types: Vec<ValueType>, comments: &[&str], rows: &[(&[u64], i64)]) -> String {
+        let comments = comments.iter().map(|&comment| comment.to_owned()).collect();
+        let meta = Meta { profile: "fakes", value_types, comments, ..Meta::default() };
+        let row = |&(stack, value): &(&[u64], i64)| Row {
+            key: Key::of(Stack::intern(stack, 0)),
+            values: [value, 0, 0, 0],
+        };
+        let mut image = Vec::new();
+        let snapshot = Snapshot::new(meta, rows.iter().map(row).collect(), Default::default());
+        snapshot.write(&mut image, Format::Svg).unwrap();
+        String::from_utf8(image).unwrap()
+    }
+
+    fn count() -> Vec<ValueType> {
+        vec![ValueType::new("fakes", "count")]
+    }
+
+    #[test]
+    fn what_is_no_place_in_the_program_is_drawn_too() {
+        let rows = [
+            ([pseudo::LOST, 0], 1),
+            ([pseudo::OTHER, 0], 2),
+            ([pseudo::UNATTRIBUTED, 0], 4),
+            ([0x73_0010, pseudo::TRUNCATED], 8),
+        ];
+        fix(0x73_0010, &[Frame::test("leaf", "", (0, 0), 0x73_0010, 0)]);
+        let rows: Vec<(&[u64], i64)> = rows
+            .iter()
+            .map(|(stack, value)| (stack.split(|&address| address == 0).next().unwrap(), *value))
+            .collect();
+        let image = drawn(count(), &[], &rows);
+        for title in ["[lost] (1", "[other] (2", "[unattributed] (4", "[truncated] (8", "leaf (8", "all (15"]
+        {
+            assert!(image.contains(&format!("<title>{title} count, ")), "{title}: {image}");
+        }
+        assert!(!image.contains("id=\"subtitle\""));
+    }
+
+    #[test]
+    fn a_function_is_one_bar_whoever_stands_beside_it() {
+        let names = ["f", "f::{{closure}}", "f b", "g", "root"];
+        let [f, closure, space, g, root] = [0, 1, 2, 3, 4].map(|n| 0x74_0000 + n as u64 * 16);
+        for (name, address) in names.iter().zip([f, closure, space, g, root]) {
+            fix(address, &[Frame::test(name, "", (0, 0), address, 0)]);
+        }
+        let rows: &[(&[u64], i64)] =
+            &[(&[f, root], 1), (&[g, f, root], 2), (&[g, closure, root], 4), (&[g, space, root], 8)];
+        let image = drawn(count(), &[], rows);
+        for title in ["root (15", "f (3", "f::{{closure}} (4", "f b (8"] {
+            assert_eq!(image.matches(&format!("<title>{title} count")).count(), 1, "{title}: {image}");
+        }
+    }
+
+    #[test]
+    fn comments_stay_comments() {
+        let long = "x".repeat(500);
+        let image = drawn(count(), &["lost -- 3 <samples>---", &long, "end-"], &[(&[pseudo::LOST], 1)]);
+        let note = image.split("NOTES: ").nth(1).and_then(|rest| rest.split("-->").next()).unwrap();
+        assert!(!note.contains("--") && !note.ends_with('-'), "{note}");
+        assert!(note.contains(&long) && note.contains("end-"), "{note}");
+        let subtitle =
+            image.split("id=\"subtitle\"").nth(1).and_then(|rest| rest.split("</text>").next()).unwrap();
+        assert!(
+            subtitle.contains(">lost -- 3 &lt;samples&gt;---, xxx") && subtitle.ends_with("xxx .."),
+            "{subtitle}"
+        );
+        let empty = drawn(count(), &["lost -- 3 <samples>"], &[]);
+        assert!(
+            empty.contains(">lost -- 3 &lt;samples&gt;</text>") && empty.contains("nothing in it"),
+            "{empty}"
+        );
+    }
+
+    #[test]
+    fn sums_beyond_all_measure_are_drawn() {
+        let rows: &[(&[u64], i64)] =
+            &[(&[pseudo::LOST], i64::MAX), (&[pseudo::OTHER], i64::MAX), (&[pseudo::UNKNOWN], i64::MAX)];
+        let image = drawn(count(), &[], rows);
+        assert!(image.contains("fg:x=\"0\" fg:w=\"9223372036854775807\""), "{image}");
+        assert!(image.contains("total_samples=\"18446744073709551615\""), "{image}");
+        assert!(drawn(Vec::new(), &[], rows).contains("nothing in it"));
+    }
+}
