@@ -131,8 +131,9 @@ impl FlameGraph {
 }
 
 fn number(node: &Node<'_, '_>, name: &str) -> Result<u64, String> {
-    // Namespaced names (`fg:x`) go by what follows the colon, and so would a plain `x`, which comes first.
-    let found = node.attributes().filter(|attribute| attribute.name() == name).last();
+    // `fg:x`, in samples, rather than `x`, in per cent.
+    let named = node.attributes().filter(|attribute| attribute.name() == name);
+    let found = named.max_by_key(|attribute| attribute.namespace().is_some());
     let text = found.map(|attribute| attribute.value()).ok_or_else(|| format!("no {name}: {node:?}"))?;
     text.parse().map_err(|_| format!("{name}: {text}"))
 }
