@@ -3,6 +3,8 @@ pub use crate::hook::alloc::Allocator;
 pub use crate::hook::custom::{Key, Tracked};
 pub use crate::profile::{Profile, lookup, profiles};
 pub use crate::snapshot::{SampleRef, Snapshot};
+#[cfg(feature = "criterion")]
+pub use crate::surface::criterion;
 pub use crate::surface::http;
 pub use crate::symbol::Frame;
 

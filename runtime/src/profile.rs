@@ -26,7 +26,10 @@ pub(crate) trait Source: Sync + RefUnwindSafe {
     fn snapshot(&self, name: &'static str) -> Snapshot;
 
     /// Begins a window of its own, for profiles that have to be switched on to see anything.
-    #[cfg_attr(not(feature = "http"), expect(dead_code, reason = "only the server asks"))]
+    #[cfg_attr(
+        not(any(feature = "http", feature = "criterion")),
+        expect(dead_code, reason = "only surfaces ask")
+    )]
     fn start(&self, _how: How) -> Result<Box<dyn Recording>> {
         Err(Error::Unsupported("this profile records by itself; take two snapshots and their difference"))
     }
@@ -61,7 +64,10 @@ pub(crate) struct How {
 }
 
 /// A window that was begun with [`Source::start`]. Dropping it ends it without a result.
-#[cfg_attr(not(feature = "http"), expect(dead_code, reason = "only the server asks"))]
+#[cfg_attr(
+    not(any(feature = "http", feature = "criterion")),
+    expect(dead_code, reason = "only surfaces ask")
+)]
 pub(crate) trait Recording: Send {
     /// Ends the window.
     fn finish(self: Box<Self>) -> Snapshot;
@@ -206,7 +212,10 @@ impl Profile {
     }
 
     /// What fills it, unless `add` does.
-    #[cfg_attr(not(feature = "http"), expect(dead_code, reason = "only the server asks"))]
+    #[cfg_attr(
+        not(any(feature = "http", feature = "criterion")),
+        expect(dead_code, reason = "only surfaces ask")
+    )]
     pub(crate) fn source(&self) -> Option<&'static dyn Source> {
         match self.content {
             Content::Source(source) => Some(source),

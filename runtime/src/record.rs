@@ -51,9 +51,14 @@ pub enum Format {
     Text,
     /// Text in the shape of Go's `debug=2`.
     Verbose,
-    /// One line a stack, for flame graph tools.
+    /// One line a stack, `root;..;leaf value`, for flame graph tools: the value that tools show first (of `heap`
+    /// `inuse_space`, of `cpu` nanoseconds), in its own unit, greatest first. Rows that differ only in labels, lines or
+    /// addresses are one. In names `;` is written `:` and control characters as spaces; a space that would make a
+    /// number at a name's end look like a value is written `_`.
     Folded,
-    /// A flame graph. Needs the feature `flamegraph`, otherwise [`Error::Unsupported`](crate::Error::Unsupported).
+    /// A flame graph of what [`Folded`](Self::Folded) has, as an image that browsers search and zoom. What is thinner
+    /// than a ten thousandth of it is not drawn. Needs the feature `flamegraph`, otherwise
+    /// [`Error::Unsupported`](crate::Error::Unsupported).
     Svg,
 }
 

@@ -169,6 +169,15 @@ impl Snapshot {
         &self.meta.value_types
     }
 
+    /// The value that tools show first: its place among a sample's values, and what it counts. `None` of an empty
+    /// profile of no kind.
+    pub(crate) fn shown(&self) -> Option<(usize, ValueType)> {
+        let types = &self.meta.value_types;
+        let index =
+            self.meta.default_type.filter(|&index| index < types.len()).or(types.len().checked_sub(1))?;
+        types.get(index).map(|&kind| (index, kind))
+    }
+
     /// The rows: a stack, its values, its labels.
     pub fn samples(&self) -> impl ExactSizeIterator<Item = SampleRef<'_>> {
         self.rows.iter().map(|row| SampleRef { row, snapshot: self })

@@ -4,6 +4,8 @@
 //! `Drop` of its original; it holds nothing, does nothing and can be optimised away to nothing. Every start
 //! succeeds and every collection is empty, so that no `expect` of a program fires because profiling is off.
 mod alloc;
+#[cfg(feature = "criterion")]
+pub mod criterion;
 mod hidden;
 pub mod http;
 mod label;

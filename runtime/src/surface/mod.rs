@@ -2,5 +2,7 @@
 //!
 //! Surfaces are thin. [`lookup`](crate::lookup) is their door, a [`Snapshot`](crate::Snapshot) is what they get
 //! through it, and what a window needs of a hook (start, finish) is in the profile's descriptor.
+#[cfg(feature = "criterion")]
+pub mod criterion;
 pub mod http;
 mod write;

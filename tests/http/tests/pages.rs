@@ -5,10 +5,12 @@ use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
 use profiled_test_http::{Answer, ask, get, head};
+use profiled_test_reader::{FlameGraph, folded};
 
 profiled::profile! { static CONNS = "example.com/conns"; }
 profiled::profile! { static PATHS = "app::conns"; }
 profiled::profile! { static ODD = "<script>alert('x')</script> \"&%"; }
+profiled::profile! { static DRAWN = "drawn" }
 profiled::profile! { static TWIN_A = "twin"; }
 profiled::profile! { static TWIN_B = "twin"; }
 
@@ -165,6 +167,47 @@ fn what_is_well_said_is_accepted() {
     }
 }
 
+#[inline(never)]
+fn takes_many() -> Vec<profiled::Tracked> {
+    (0..9).map(|_| DRAWN.track()).collect()
+}
+
+#[inline(never)]
+fn takes_one() -> profiled::Tracked {
+    DRAWN.track()
+}
+
+#[test]
+fn a_flame_graph_is_an_image_to_look_at() {
+    let members = (takes_many(), takes_one());
+    let answer = get(*SERVER, "drawn?format=svg");
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    assert_eq!(answer.header("content-type"), "image/svg+xml");
+    assert_eq!(answer.header("content-disposition"), "", "a browser is to show it");
+    assert_eq!(answer.header("x-content-type-options"), "nosniff");
+    let policy = answer.header("content-security-policy");
+    assert!(
+        policy.starts_with("default-src 'none'; ") && policy.contains("script-src 'unsafe-inline'"),
+        "{policy}"
+    );
+    let graph = FlameGraph::read(&answer.text()).unwrap();
+    assert_eq!((graph.title.as_str(), graph.total), ("drawn: drawn in count", 10));
+    assert!(graph.shows("pages::takes_many") && graph.shows("pages::takes_one"));
+
+    let lines = folded(&get(*SERVER, "drawn?format=folded").text()).unwrap();
+    let leaf =
+        |name: &str| lines.iter().find(|(stack, _)| stack.last().is_some_and(|last| last.contains(name)));
+    assert_eq!(leaf("pages::takes_many").map(|found| *found.1), Some(9), "{lines:#?}");
+    assert_eq!(leaf("pages::takes_one").map(|found| *found.1), Some(1), "{lines:#?}");
+
+    // Rows that there was no room for are a bar of their own.
+    let graph = FlameGraph::read(&get(*SERVER, "drawn?format=svg&rows=1").text()).unwrap();
+    assert_eq!(graph.bars.into_iter().collect::<Vec<_>>(), [(vec!["[other]".to_owned()], 10)]);
+    let text = get(*SERVER, "drawn?format=folded&rows=1").text();
+    assert_eq!(text, "[other] 10\n");
+    drop(members);
+}
+
 #[test]
 fn a_state_is_told_at_the_end_of_its_window() {
     let begin = Instant::now();
@@ -187,6 +230,8 @@ fn head_does_no_work() {
         ("example.com/conns?seconds=20", 200, "application/octet-stream"),
         ("example.com/conns?seconds=x", 400, "text/plain; charset=utf-8"),
         ("nope", 404, "text/plain; charset=utf-8"),
+        ("example.com/conns?format=svg&seconds=20", 200, "image/svg+xml"),
+        ("example.com/conns?format=folded", 200, "text/plain; charset=utf-8"),
         ("cmdline", 200, "text/plain; charset=utf-8"),
         ("symbol", 200, "text/plain; charset=utf-8"),
     ] {

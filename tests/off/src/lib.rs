@@ -97,13 +97,21 @@ pub fn read(snapshot: &Snapshot) -> (usize, Vec<String>) {
 /// Formats and the difference.
 pub fn write(snapshot: &Snapshot) -> profiled::Result<Vec<u8>> {
     let mut out = Vec::new();
-    for format in [Format::Pprof, Format::Text, Format::Verbose, Format::Folded] {
+    for format in [Format::Pprof, Format::Text, Format::Verbose, Format::Folded, Format::Svg] {
         match snapshot.delta(&snapshot.clone())?.write(&mut out, format) {
             Ok(()) | Err(Error::Unsupported(_)) => {}
             Err(error) => return Err(error),
         }
     }
     Ok(out)
+}
+
+/// Benchmarks.
+#[cfg(feature = "criterion")]
+pub fn benchmarks() -> criterion::Criterion {
+    const PROFILER: profiled::criterion::Profiler = profiled::criterion::Profiler::new(100);
+    let _ = profiled::criterion::Profiler::default();
+    criterion::Criterion::default().with_profiler(PROFILER)
 }
 
 /// Rates, and what they were.

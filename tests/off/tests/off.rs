@@ -30,6 +30,19 @@ profiled::__private::when_off! {
     }
 
     #[test]
+    #[cfg(feature = "criterion")]
+    fn a_benchmark_leaves_nothing_behind() {
+        use criterion::profiler::Profiler as _;
+        let folder = std::env::temp_dir().join(format!("profiled-off-{}", std::process::id()));
+        let mut profiler = profiled::criterion::Profiler::new(100);
+        profiler.start_profiling("benchmark", &folder);
+        profiler.stop_profiling("benchmark", &folder);
+        assert!(!folder.exists());
+        let _ = api::benchmarks();
+        assert_eq!(size_of::<profiled::criterion::Profiler>(), 0);
+    }
+
+    #[test]
     fn nothing_takes_room() {
         assert_eq!(size_of::<profiled::Tracked>(), 0);
         assert_eq!(size_of::<profiled::Key>(), 0);

@@ -5,7 +5,9 @@ pub mod heap;
 use std::process::Command;
 use std::time::Duration;
 
-pub use profiled_test_reader::{Frame, Label, Profile, Sample, pprof, strict};
+pub use profiled_test_reader::{
+    FlameGraph, Frame, Label, Profile, Sample, Stacks, cumulative, folded, pprof, strict,
+};
 
 /// Writes the profile of this name and reads it back. Every file has to satisfy every reader we know.
 ///

@@ -36,6 +36,8 @@ const HOMES: &[(&str, &[&str])] = &[
     ("flate2::", &["encode"]),
     ("hyper::", &["surface"]),
     ("tokio::", &["surface"]),
+    ("inferno::", &["encode"]),
+    ("::criterion::", &["surface"]),
     ("libc::", &["sys", "signal"]),
 ];
 

@@ -1,14 +1,16 @@
 //! Reads pprof files, for tests: written from the format's field numbers, so that it can disagree with the writer.
 //!
 //! [`Profile`] is what a test asks: stacks by name, values by type, labels. [`strict`] holds a file against the rules of
-//! every reader we know. [`pprof`] runs the real one.
+//! every reader we know. [`pprof`] runs the real one. [`folded`] and [`FlameGraph`] read what flame graphs are made of.
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+mod flame;
 mod profile;
 mod strict;
 mod wire;
 
+pub use flame::{FlameGraph, Stacks, cumulative, folded};
 pub use profile::{Frame, Label, Profile, Sample};
 pub use strict::strict;
 pub use wire::unzip;

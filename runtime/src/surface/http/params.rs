@@ -4,7 +4,7 @@ use std::time::Duration;
 use ::http::StatusCode;
 
 use super::reply::Refusal;
-use crate::encode::Format;
+use crate::encode::{Format, supported};
 use crate::profile::How;
 use crate::symbol::Level;
 
@@ -68,13 +68,16 @@ impl Params {
     /// `format`: by name.
     pub(super) fn format(&self) -> Result<Option<Format>, Refusal> {
         let Some(value) = self.get("format") else { return Ok(None) };
-        Ok(Some(match value {
+        let format = match value {
             "pprof" => Format::Pprof,
             "text" => Format::Text,
             "folded" => Format::Folded,
             "svg" => Format::Svg,
             _ => return Err(invalid("format", value, "must be pprof, text, folded or svg")),
-        }))
+        };
+        // Now, not after a window was waited for.
+        supported(format)?;
+        Ok(Some(format))
     }
 
     /// `symbols`: how much is looked up.

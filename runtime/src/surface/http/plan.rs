@@ -75,7 +75,7 @@ impl Plan {
             Page::Profile(request) => match request.format {
                 Format::Pprof => Content::File(request.file.clone()),
                 Format::Text | Format::Verbose | Format::Folded => Content::Text,
-                Format::Svg => Content::File(format!("{}.svg", request.file)),
+                Format::Svg => Content::Svg,
             },
         }
     }

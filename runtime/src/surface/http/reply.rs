@@ -50,6 +50,8 @@ impl fmt::Debug for Body {
 pub(super) enum Content {
     Html,
     Text,
+    /// To be looked at, and clicked.
+    Svg,
     /// To be saved under this name.
     File(String),
 }
@@ -63,6 +65,7 @@ pub(super) fn response(status: StatusCode, content: &Content, body: impl Into<By
     let kind = match content {
         Content::Html => "text/html; charset=utf-8",
         Content::Text => "text/plain; charset=utf-8",
+        Content::Svg => "image/svg+xml",
         Content::File(_) => "application/octet-stream",
     };
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
@@ -73,6 +76,13 @@ pub(super) fn response(status: StatusCode, content: &Content, body: impl Into<By
         Content::Html => {
             // The page needs nothing from anywhere, and is nobody's frame.
             let policy = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'";
+            headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(policy));
+            headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        }
+        Content::Svg => {
+            // Its script searches and zooms, and has nobody to talk to.
+            let policy = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; \
+                          frame-ancestors 'none'";
             headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(policy));
             headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         }

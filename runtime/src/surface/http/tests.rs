@@ -172,6 +172,22 @@ fn a_window_is_started_and_ends_with_whoever_asked() {
     assert_eq!((running(), STARTED.finished.load(SeqCst)), (0, 1), "none was finished for nobody");
 }
 
+/// Before anything is started, and before the time has passed.
+#[test]
+#[cfg(not(feature = "flamegraph"))]
+fn an_image_is_refused_at_once_by_a_build_without_it() {
+    let server = serve(LIMITS);
+    let begin = Instant::now();
+    for page in ["test/sum?format=svg", "test/sum?format=svg&seconds=60", "profile?format=svg&seconds=60"] {
+        let answer = get(&server, page);
+        assert!(
+            answer.starts_with("HTTP/1.1 501 ") && answer.contains("no `flamegraph`"),
+            "{page}: {answer}"
+        );
+    }
+    assert!(begin.elapsed() < Duration::from_secs(30));
+}
+
 #[test]
 fn a_panic_is_an_answer() {
     let server = serve(LIMITS);
