@@ -301,9 +301,7 @@ fn pin(here: u64) {
     }
 }
 
-#[used]
-#[unsafe(link_section = ".init_array.00099")]
-static NOTE: extern "C" fn() = note;
+super::at_start!(NOTE, "00099", note);
 
 #[cfg(test)]
 mod tests {
