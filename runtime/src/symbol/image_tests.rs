@@ -56,7 +56,8 @@ pub(crate) fn module_map() -> Arc<ModuleMap> {
 #[test]
 fn libraries_and_the_vdso_have_names() {
     let map = module_map();
-    let libc = map.modules.iter().position(|module| module.path.contains("libc.so")).unwrap();
+    // libc may be a part of the program.
+    let libc = map.modules.iter().position(|module| module.path.contains("libc.so")).unwrap_or(0);
     let address = libc::getpid as unsafe extern "C" fn() -> libc::pid_t as usize as u64;
     let frames = resolve::resolve(address, &map.modules[libc], false, Level::Lines);
     assert!(frames.last().unwrap().name().contains("getpid"), "{frames:?}");

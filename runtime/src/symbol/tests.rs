@@ -7,10 +7,10 @@ use std::ffi::{c_int, c_void};
 pub(crate) use super::image_tests::module_map;
 use super::*;
 use crate::module::ModuleMap;
-#[cfg(profiled_portable)]
-pub(crate) use crate::stack::modules as module_map;
 use crate::record::ValueType;
 use crate::snapshot::{Key, Meta, Row};
+#[cfg(profiled_portable)]
+pub(crate) use crate::stack::modules as module_map;
 
 thread_local! {
     static FIXED: RefCell<BTreeMap<u64, Arc<[Frame]>>> = const { RefCell::new(BTreeMap::new()) };
@@ -101,13 +101,17 @@ fn inlined_functions_come_with_names_and_lines() {
         assert!(frame.file().unwrap().ends_with("src/symbol/tests.rs"), "{frame:?}");
         assert_eq!(frame.address(), stack[0], "one address, three functions");
         assert!(frame.system_name() != frame.name(), "{frame:?}");
-        assert!(frame.offset().is_some_and(|offset| offset < 4096), "{frame:?}");
+        if cfg!(not(profiled_portable)) {
+            assert!(frame.offset().is_some_and(|offset| offset < 4096), "{frame:?}");
+        }
     }
     assert!(!frames[2].system_name().is_empty());
     let starts: Vec<u32> = frames.iter().take(3).map(Frame::start_line).collect();
     // Line tables alone do not tell where a function begins that exists nowhere on its own.
     let inlined = if cfg!(debug_assertions) { [lines[0] - 1, lines[1] - 1] } else { [0, 0] };
-    assert_eq!(starts, [inlined[0], inlined[1], lines[2] - 1]);
+    let starts_there = [inlined[0], inlined[1], lines[2] - 1];
+    // Looked up in process, a function has no beginning.
+    assert_eq!(starts, if cfg!(profiled_portable) { [0; 3] } else { starts_there });
 }
 
 #[test]
@@ -126,7 +130,8 @@ fn a_function_pointer_is_looked_up_as_it_is() {
     let entry = outermost as fn() -> (Vec<u64>, [u32; 3]) as usize as u64;
     let frames = frames(&[entry], Places::Code);
     assert_eq!(frames.last().unwrap().name(), concat!(module_path!(), "::outermost"));
-    assert_eq!(frames.last().unwrap().offset(), Some(0));
+    let beginning = if cfg!(profiled_portable) { None } else { Some(0) };
+    assert_eq!(frames.last().unwrap().offset(), beginning);
 }
 
 #[test]

@@ -8,7 +8,7 @@
 use super::Frames;
 use super::row::{Escape, RBP, RSP, Rule, Saved};
 use super::table::{Span, Table};
-use crate::sys::stack::{Context, Memory, Registers};
+use crate::sys::stack::{BEGINNING, Context, Memory, Registers};
 
 /// Where a step led.
 enum Step {
@@ -141,7 +141,11 @@ fn guess(now: Registers, leaf: bool, in_module: bool, table: &Table, memory: &mu
     } else {
         by_frame(memory).or_else(|| by_stack(memory))
     };
-    found.map_or(Step::Lost, Step::Caller)
+    match found {
+        Some(caller) => Step::Caller(caller),
+        None if in_module && !leaf && memory.end.wrapping_sub(now.sp) < BEGINNING => Step::Root,
+        None => Step::Lost,
+    }
 }
 
 #[cfg(test)]

@@ -9,3 +9,7 @@ pub fn capture_addresses(skip: usize) -> (Vec<u64>, bool) {
     super::capture(&mut frames, skip.saturating_add(1));
     (frames.addresses().to_vec(), frames.truncated)
 }
+
+pub fn prepare() {
+    super::prepare();
+}

@@ -90,11 +90,42 @@ static MAIN_END: AtomicU64 = AtomicU64::new(0);
 /// The kernel keeps this much room below the main thread's stack free of other mappings.
 const MAIN_ROOM: u64 = 128 << 20;
 
+/// So many bytes below the end of a stack lie the frames of libc's own that began it. musl's C code has no unwind
+/// information: a walk that ends there for want of it has come to the root. glibc's says where the root is.
+pub(crate) const BEGINNING: u64 = if cfg!(target_env = "musl") { 512 } else { 0 };
+
 /// To be called early, before there are signals to handle.
 pub(crate) fn record_main_end() {
     // The kernel puts 16 random bytes above the first frame of the main thread, in the stack's own mapping.
     // SAFETY: takes a number, gives a number.
-    MAIN_END.store(unsafe { libc::getauxval(libc::AT_RANDOM) } & !7, Ordering::Relaxed);
+    let end = unsafe { libc::getauxval(libc::AT_RANDOM) } & !7;
+    MAIN_END.store(arguments_below(end).unwrap_or(end), Ordering::Relaxed);
+}
+
+/// Where the kernel put the number of arguments, right above the first frame: for those who need the end exactly, and
+/// while the environment is still where the kernel put it.
+fn arguments_below(end: u64) -> Option<u64> {
+    if BEGINNING == 0 {
+        return None;
+    }
+    unsafe extern "C" {
+        static environ: *const u64;
+    }
+    // SAFETY: libc has set it when constructors run, and no other thread is there to change it.
+    let environment = unsafe { environ };
+    let address = environment.addr() as u64;
+    if environment.is_null() || address & 7 != 0 || !(end.saturating_sub(MAIN_ROOM)..end).contains(&address) {
+        return None;
+    }
+    // Below the environment: a null, the arguments from the last to the first, and their number.
+    let mut count = 0;
+    let mut word = environment.wrapping_sub(2);
+    // SAFETY: all of it lies between this frame and `end`, and no pointer is as small as the number.
+    while (word.addr() as u64) > here() && unsafe { word.read() } != count {
+        count += 1;
+        word = word.wrapping_sub(1);
+    }
+    Some(word.addr() as u64).filter(|&word| word > here())
 }
 
 thread_local! {
