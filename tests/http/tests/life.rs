@@ -92,7 +92,7 @@ fn inside_of_a_unix_socket() {
 
 /// Threads of ours take no signal that is meant for the program.
 #[test]
-#[cfg(target_os = "linux")]
+#[cfg(all(target_os = "linux", not(profiled_portable)))]
 fn its_threads_block_signals() {
     let server = serve("127.0.0.1:0").unwrap();
     assert_eq!(get(addr(&server), "conns").status, 200);

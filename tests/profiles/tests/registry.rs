@@ -231,7 +231,9 @@ fn handles_request(n: u32) -> Vec<Vec<u8>> {
 
 /// A bit of everything: allocations that stay and that go, contention, functions, CPU time, members.
 fn busy_program() -> Vec<Vec<u8>> {
-    profiled::cpu::set_continuous(1000).unwrap();
+    if cfg!(not(profiled_portable)) {
+        profiled::cpu::set_continuous(1000).unwrap();
+    }
     profiled::heap::set_rate(4096);
     profiled::block::set_rate(1);
     profiled::mutex::set_fraction(1);

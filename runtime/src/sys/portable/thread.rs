@@ -1,6 +1,7 @@
 //! Threads of our own.
 
 /// Runs `f`. There is no portable word for signals, and so none to block.
+#[cfg_attr(not(feature = "http"), expect(dead_code, reason = "only the server has threads"))]
 pub(crate) fn with_signals_blocked<T>(f: impl FnOnce() -> T) -> T {
     f()
 }
