@@ -6,7 +6,7 @@ use std::convert::Infallible;
 use std::time::{Duration, SystemTime};
 
 use crate::error::{Error, Result};
-use crate::profile::{Entry, Profile, Recording, Source};
+use crate::profile::{Entry, How, Profile, Recording, Source};
 use crate::record::ValueType;
 use crate::snapshot::{Meta, Shape, Snapshot};
 
@@ -40,6 +40,16 @@ impl Options {
     /// Samples for every second of CPU time, 1 to 4 000.
     pub const fn hz(self, hz: u32) -> Options {
         Options { hz }
+    }
+
+    /// Samples by the wall clock.
+    pub const fn wall(self, _on: bool) -> Options {
+        self
+    }
+
+    /// Has samples carry the name of their thread.
+    pub const fn thread_names(self, _on: bool) -> Options {
+        self
     }
 
     /// Begins a session, where that can be.
@@ -118,8 +128,8 @@ impl Source for Cpu {
         Snapshot::new(meta, Vec::new(), crate::stack::modules())
     }
 
-    fn start(&self, hz: u32) -> Result<Box<dyn Recording>> {
-        check(if hz == 0 { DEFAULT_HZ } else { hz })
+    fn start(&self, how: How) -> Result<Box<dyn Recording>> {
+        check(how.hz)
     }
 
     fn is_started(&self) -> bool {
