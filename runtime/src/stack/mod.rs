@@ -15,10 +15,10 @@ use standard as way;
 use crate::record::pseudo;
 use crate::store::Stack;
 
-#[cfg(not(profiled_portable))]
-pub(crate) use way::{capture_context, is_in_system_call};
 pub use way::observe;
 pub(crate) use way::{after_fork_in_child, capture, memory, modules, prepare};
+#[cfg(not(profiled_portable))]
+pub(crate) use way::{capture_context, is_in_system_call};
 
 /// Frames kept of a stack, counted from the leaf.
 pub(crate) const MAX_FRAMES: usize = 128;

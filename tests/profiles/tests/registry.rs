@@ -274,7 +274,9 @@ fn through_pprof(name: &str, bytes: &[u8]) -> Profile {
 fn all_profiles_of_a_busy_program_please_every_reader() {
     alone("all_profiles_of_a_busy_program_please_every_reader", || {
         let kept = busy_program();
-        profiled::cpu::set_continuous(1000).unwrap();
+        if cfg!(not(profiled_portable)) {
+            profiled::cpu::set_continuous(1000).unwrap();
+        }
         let mut empty = Vec::new();
         busy_program();
         for profile in profiled::profiles() {
@@ -321,7 +323,8 @@ fn all_profiles_of_a_busy_program_please_every_reader() {
         for name in
             OURS.iter().chain(&["example.com/connections", "registry::LOCK", "registry::handles_request"])
         {
-            assert!(!empty.contains(name), "{name} has nothing");
+            let absent = cfg!(profiled_portable) && *name == "cpu";
+            assert_eq!(empty.contains(name), absent, "{name} has nothing, or something");
         }
         drop(kept);
     });
