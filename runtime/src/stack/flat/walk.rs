@@ -8,7 +8,7 @@
 use super::Frames;
 use super::row::{Escape, RBP, RSP, Rule, Saved};
 use super::table::{Span, Table};
-use crate::sys::stack::{BEGINNING, Context, Memory, Registers};
+use crate::sys::stack::{Context, Memory, Registers};
 
 /// Where a step led.
 enum Step {
@@ -143,7 +143,7 @@ fn guess(now: Registers, leaf: bool, in_module: bool, table: &Table, memory: &mu
     };
     match found {
         Some(caller) => Step::Caller(caller),
-        None if in_module && !leaf && memory.end.wrapping_sub(now.sp) < BEGINNING => Step::Root,
+        None if in_module && !leaf && memory.is_beginning(now.sp) => Step::Root,
         None => Step::Lost,
     }
 }

@@ -90,10 +90,6 @@ static MAIN_END: AtomicU64 = AtomicU64::new(0);
 /// The kernel keeps this much room below the main thread's stack free of other mappings.
 const MAIN_ROOM: u64 = 128 << 20;
 
-/// So many bytes below the end of a stack lie the frames of libc's own that began it. musl's C code has no unwind
-/// information: a walk that ends there for want of it has come to the root. glibc's says where the root is.
-pub(crate) const BEGINNING: u64 = if cfg!(target_env = "musl") { 512 } else { 0 };
-
 /// To be called early, before there are signals to handle.
 pub(crate) fn record_main_end() {
     // The kernel puts 16 random bytes above the first frame of the main thread, in the stack's own mapping.
@@ -105,7 +101,7 @@ pub(crate) fn record_main_end() {
 /// Where the kernel put the number of arguments, right above the first frame: for those who need the end exactly, and
 /// while the environment is still where the kernel put it.
 fn arguments_below(end: u64) -> Option<u64> {
-    if BEGINNING == 0 {
+    if cfg!(not(target_env = "musl")) {
         return None;
     }
     unsafe extern "C" {
@@ -229,6 +225,12 @@ impl Memory {
             Some((_, end)) => Memory { floor: sp, low: sp, high: end, end },
             None => Memory { floor: sp, low: 0, high: 0, end: 1 << 47 },
         }
+    }
+
+    /// Whether the frame at `sp` is one of libc's own that began the stack. musl's C code has no unwind information: a
+    /// walk that ends there for want of it has come to the root. glibc's says where the root is.
+    pub(crate) fn is_beginning(&self, sp: u64) -> bool {
+        cfg!(target_env = "musl") && self.end.wrapping_sub(sp) < 512
     }
 
     /// The word at `address`, if it may be read.
