@@ -150,6 +150,7 @@ mod tests {
     }
 
     #[test]
+    #[cfg_attr(profiled_portable, ignore = "there is no counter whose scale could change")]
     fn a_machine_that_slept_keeps_its_scale() {
         let _alone = alone();
         let right = SCALE.load(Relaxed);

@@ -88,9 +88,7 @@ extern "C" fn install() {
     crate::sys::process::at_fork(before, after_in_parent, after_in_child);
 }
 
-#[used]
-#[unsafe(link_section = ".init_array.00098")]
-static INSTALL: extern "C" fn() = install;
+crate::sys::at_start!(INSTALL, "00098", install);
 
 extern "C" fn before() {
     let inside = local::with(|local| local.locks.get() > 0);

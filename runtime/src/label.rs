@@ -220,6 +220,7 @@ pub(crate) fn interned() -> store::Labels {
 }
 
 /// The encoded labels in force, for a signal handler on this thread: no lock, no allocation.
+#[cfg_attr(profiled_portable, expect(dead_code, reason = "only a signal handler asks"))]
 pub(crate) fn encoded() -> &'static [u8] {
     current_set().map_or(&[], Set::encoded)
 }

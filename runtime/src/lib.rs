@@ -1,10 +1,5 @@
 //! Go's pprof for Rust, and more.
 
-#[cfg(all(feature = "enabled", not(all(target_os = "linux", target_arch = "x86_64", target_env = "gnu"))))]
-compile_error!(
-    "`profiled` runs on x86-64 Linux with glibc so far; elsewhere build it without the feature `enabled`"
-);
-
 #[cfg(feature = "enabled")]
 mod clock;
 #[cfg(feature = "enabled")]
@@ -29,7 +24,10 @@ mod profile;
 #[cfg(feature = "enabled")]
 mod rate;
 mod record;
-#[cfg(feature = "enabled")]
+#[cfg(all(feature = "enabled", not(profiled_portable)))]
+mod signal;
+#[cfg(all(feature = "enabled", profiled_portable))]
+#[path = "signal/absent.rs"]
 mod signal;
 #[cfg(feature = "enabled")]
 mod site;

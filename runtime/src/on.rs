@@ -52,6 +52,7 @@ pub mod __private {
     pub use crate::hook::lock::{Lock, Maker};
     pub use crate::label::Set;
     pub use crate::profile::Entry;
+    #[cfg(not(profiled_portable))]
     pub use crate::signal::timer_tag;
     pub use crate::site::{FunctionSite, LockSite, Name, Place};
     pub use crate::stack::observe as stack;

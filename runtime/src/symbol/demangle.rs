@@ -9,6 +9,7 @@ pub(super) fn demangle(raw: &str) -> (String, String) {
 }
 
 /// Whether `demangle` made something of it.
+#[cfg_attr(profiled_portable, expect(dead_code, reason = "only whoever reads files himself asks"))]
 pub(super) fn is_mangled(raw: &str) -> bool {
     rustc_demangle::try_demangle(raw).is_ok()
 }

@@ -16,6 +16,7 @@ use gimli::{EndianSlice, RunTimeEndian};
 use object::{Object, ObjectSection, ObjectSymbol, SymbolKind};
 
 use super::demangle::{demangle, is_mangled};
+use super::resolve::Line;
 use super::sources::{Sources, is_bare};
 use crate::module::Module;
 use crate::sys::file::Content;
@@ -28,19 +29,6 @@ const MAX_UNPACKED: u64 = 64 << 20;
 const MAX_DEBUG: u64 = 640 << 20;
 /// Origins and specifications that are followed from a function to its declaration.
 const MAX_ORIGINS: usize = 8;
-
-/// What a file knows about an address: one function of it, inlined or not.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Line {
-    pub(super) name: String,
-    /// The mangled name, or empty.
-    pub(super) system_name: String,
-    pub(super) file: Option<String>,
-    pub(super) line: u32,
-    pub(super) start_line: u32,
-    /// Where the function's code begins; of an inlined one, where that of the function around it does. 0: unknown.
-    pub(super) entry: u64,
-}
 
 /// A function of the symbol table.
 struct Symbol {

@@ -4,8 +4,13 @@
 //! the modules that were met, opened when first needed and closed after ten idle seconds, and what was found in
 //! them, kept until it is too much. An address that nothing is known of has no frames.
 mod demangle;
+#[cfg(not(profiled_portable))]
+mod image;
+#[cfg(profiled_portable)]
+#[path = "in_process.rs"]
 mod image;
 mod resolve;
+#[cfg(not(profiled_portable))]
 mod sources;
 
 use std::fmt;
@@ -249,5 +254,7 @@ pub(crate) fn name_of(address: u64) -> Option<String> {
     frames.last().map(|frame| frame.name().to_owned())
 }
 
+#[cfg(all(test, not(profiled_portable)))]
+mod image_tests;
 #[cfg(test)]
 pub(crate) mod tests;

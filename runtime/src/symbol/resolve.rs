@@ -3,7 +3,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::image::{Image, Line};
+use super::image::Image;
 use super::{Frame, Level};
 use crate::local;
 use crate::module::Module;
@@ -13,6 +13,19 @@ use crate::store::arena::Placed;
 const IDLE: Duration = Duration::from_secs(10);
 /// About so much memory is spent on what was found. Beyond it names only, which are cheap to find again.
 const MAX_BYTES: usize = 64 << 20;
+
+/// What a file knows about an address: one function of it, inlined or not.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Line {
+    pub(super) name: String,
+    /// The mangled name, or empty.
+    pub(super) system_name: String,
+    pub(super) file: Option<String>,
+    pub(super) line: u32,
+    pub(super) start_line: u32,
+    /// Where the function's code begins; of an inlined one, where that of the function around it does. 0: unknown.
+    pub(super) entry: u64,
+}
 
 /// What is remembered of a place, and where: an address means another thing once its module is gone.
 type Key = (u64, u32, Level);

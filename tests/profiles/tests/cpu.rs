@@ -1,4 +1,5 @@
 //! Profile `cpu`: sessions, their windows, labels and rates.
+#![cfg(not(profiled_portable))]
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::thread;
 use std::time::Duration;

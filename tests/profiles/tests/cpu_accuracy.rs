@@ -1,4 +1,5 @@
 //! Profile `cpu` accounts for every second of CPU time, and gives it to whom it belongs.
+#![cfg(not(profiled_portable))]
 #![expect(unsafe_code, reason = "signal masks, limits and timers")]
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;

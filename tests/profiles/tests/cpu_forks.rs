@@ -1,4 +1,5 @@
 //! CPU sampling in a process that forks, starts others, or becomes another.
+#![cfg(not(profiled_portable))]
 #![expect(unsafe_code, reason = "forks")]
 use std::hint::black_box;
 use std::os::unix::process::CommandExt;

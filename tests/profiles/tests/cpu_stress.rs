@@ -1,4 +1,5 @@
 //! CPU sampling under what a program may legally do: each of these would hang or crash a naive profiler.
+#![cfg(not(profiled_portable))]
 #![expect(unsafe_code, reason = "signals and system calls")]
 use std::cell::RefCell;
 use std::hint::black_box;

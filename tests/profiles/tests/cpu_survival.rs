@@ -1,4 +1,5 @@
 //! What CPU sampling must not do to a program: its handlers, its stacks, its libraries.
+#![cfg(not(profiled_portable))]
 #![expect(unsafe_code, reason = "signals, threads with stacks of their own and libraries")]
 use std::ffi::{CString, c_int, c_void};
 use std::hint::black_box;
@@ -116,17 +117,18 @@ extern "C" fn tiny_stack(_: *mut c_void) -> *mut c_void {
 fn threads_with_tiny_stacks_are_sampled() {
     alone("threads_with_tiny_stacks_are_sampled", || {
         let session = at(1000);
-        let mut threads = [0; 8];
+        let mut threads = [const { std::mem::MaybeUninit::uninit() }; 8];
         // SAFETY: good pointers; the threads are joined.
         unsafe {
             let mut attributes: libc::pthread_attr_t = std::mem::zeroed();
             assert_eq!(libc::pthread_attr_init(&raw mut attributes), 0);
             assert_eq!(libc::pthread_attr_setstacksize(&raw mut attributes, 16 << 10), 0);
             for thread in &mut threads {
+                let thread = thread.as_mut_ptr();
                 assert_eq!(libc::pthread_create(thread, &raw const attributes, tiny_stack, null_mut()), 0);
             }
             for thread in threads {
-                libc::pthread_join(thread, null_mut());
+                libc::pthread_join(thread.assume_init(), null_mut());
             }
         }
         let profile = read_snapshot(&session.stop());
@@ -136,6 +138,7 @@ fn threads_with_tiny_stacks_are_sampled() {
 }
 
 #[test]
+#[cfg_attr(target_env = "musl", ignore = "a program that is linked statically opens no library")]
 fn libraries_come_and_go_while_sampling() {
     alone("libraries_come_and_go_while_sampling", || {
         let name = format!("profiled-{}-visitor", std::process::id());

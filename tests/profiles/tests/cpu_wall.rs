@@ -1,4 +1,5 @@
 //! Sampling by the wall clock: threads that wait are there, with where, at what, and for how long.
+#![cfg(not(profiled_portable))]
 #![expect(unsafe_code, reason = "pipes and signal masks")]
 use std::io::Read as _;
 use std::os::fd::FromRawFd as _;

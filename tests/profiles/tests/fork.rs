@@ -1,4 +1,5 @@
 //! A program with handlers of its own for `fork`, which take profiled locks and call every kind of hook.
+#![cfg(not(profiled_portable))]
 #![expect(unsafe_code, reason = "forks")]
 use std::cell::RefCell;
 use std::hint::black_box;

@@ -269,14 +269,15 @@ fn short_threads_are_not_sampled_more_often() {
         let mut blocks = Vec::new();
         let mut run = |threads: usize| {
             for _ in 0..threads {
-                let mut thread = 0;
+                let mut thread = std::mem::MaybeUninit::uninit();
                 let mut block = null_mut();
                 // SAFETY: the pointers are good, the thread is joined once.
                 unsafe {
                     let life = short_life as extern "C" fn(*mut c_void) -> *mut c_void;
-                    let failed = libc::pthread_create(&raw mut thread, std::ptr::null(), life, null_mut());
+                    let failed =
+                        libc::pthread_create(thread.as_mut_ptr(), std::ptr::null(), life, null_mut());
                     assert_eq!(failed, 0);
-                    libc::pthread_join(thread, &raw mut block);
+                    libc::pthread_join(thread.assume_init(), &raw mut block);
                 }
                 blocks.push(block.cast::<u8>());
             }

@@ -39,6 +39,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("inferno::", &["encode"]),
     ("::criterion::", &["surface"]),
     ("libc::", &["sys", "signal"]),
+    ("backtrace::", &["sys"]),
 ];
 
 fn sources(folder: &Path, into: &mut Vec<PathBuf>) {
@@ -105,6 +106,21 @@ fn imports_point_down() {
         }
     }
     assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+/// What the target is, the build script asks, and nobody else outside the backends: they ask which of the two it chose.
+#[test]
+fn only_the_backends_know_the_target() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../runtime/src");
+    let mut files = Vec::new();
+    sources(&root, &mut files);
+    let asks = |path: &PathBuf| {
+        let code = code(path);
+        ["target_os", "target_arch", "target_env"].iter().any(|name| code.contains(name))
+    };
+    let asking: Vec<PathBuf> = files.into_iter().filter(asks).collect();
+    assert!(asking.iter().all(|path| path.starts_with(root.join("sys/linux"))), "{asking:?}");
+    assert!(!asking.is_empty(), "musl differs from glibc somewhere");
 }
 
 #[test]

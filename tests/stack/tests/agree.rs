@@ -80,6 +80,7 @@ void plain(look *f, void *p) { f(p); sink = 0; }
 "#;
 
 #[test]
+#[cfg_attr(target_env = "musl", ignore = "a program that is linked statically opens no library")]
 fn frames_of_c_code() {
     extern "C" fn look(score: *mut c_void) {
         // SAFETY: the score below.

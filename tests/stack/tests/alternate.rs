@@ -1,4 +1,5 @@
 //! Stacks taken by a signal handler that has 8 KiB of its own, on threads that no ordinary code of ours has met.
+#![cfg(not(any(profiled_portable, target_env = "musl")))]
 use profiled_test_stack::maze::{go, small_plan};
 use profiled_test_stack::{Reference, Score, ours};
 use std::cell::{Cell, UnsafeCell};

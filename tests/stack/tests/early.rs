@@ -1,4 +1,5 @@
 //! The first stack may be wanted before `main`, and the loader's lock may be held by whoever wants one.
+#![cfg(not(profiled_portable))]
 use profiled_test_stack::{Library, Reference, Score, library, ours, same};
 use std::ffi::c_void;
 use std::sync::Mutex;
@@ -23,11 +24,14 @@ fn a_constructor_has_a_stack() {
     let (addresses, truncated, reference) = BEFORE_MAIN.lock().unwrap().take().unwrap();
     // The first is the constructor's own, at another instruction.
     assert!(same(&addresses[1..], truncated, &reference[1..]), "{addresses:x?} {reference:x?}");
-    assert!(addresses.len() >= 3);
+    assert!(!truncated, "the main thread's stack has an end");
+    // With musl it is called from C code that has no unwind information.
+    assert!(addresses.len() >= if cfg!(target_env = "musl") { 2 } else { 3 });
 }
 
 /// The constructor of this library takes stacks under the loader's lock, while another thread asks the loader.
 #[test]
+#[cfg_attr(target_env = "musl", ignore = "a program that is linked statically opens no library")]
 fn a_constructor_under_the_loaders_lock() {
     const SOURCE: &str = r#"
         #include <stdlib.h>
@@ -87,7 +91,9 @@ fn a_forked_child_goes_on() {
                     ours::after_fork_in_child();
                     let (addresses, truncated) = ours::capture_addresses(0);
                     ours::prepare();
-                    libc::_exit(if addresses.len() > 4 && !truncated { 7 } else { 8 });
+                    // The one thread has another's stack now, and musl's root is known by the stack's end.
+                    let whole = !truncated || cfg!(target_env = "musl");
+                    libc::_exit(if addresses.len() > 4 && whole { 7 } else { 8 });
                 }
                 let mut status = 0;
                 assert_eq!(libc::waitpid(child, &mut status, 0), child);

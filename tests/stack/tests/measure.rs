@@ -1,4 +1,5 @@
 //! What it costs. Nothing is asserted: figures belong to a machine. Alone in its process, as the first stack builds.
+#![cfg(not(profiled_portable))]
 use profiled_test_stack::maze::recursion;
 use profiled_test_stack::ours;
 use std::time::Instant;

@@ -1,4 +1,5 @@
 //! The very first stack may be wanted on a thread that has no room to build the table. Alone in its process.
+#![cfg(not(profiled_portable))]
 use profiled_test_stack::ours;
 use std::thread::Builder;
 

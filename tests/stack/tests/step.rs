@@ -2,6 +2,7 @@
 //!
 //! A child process sets the processor's trap flag, so that each instruction ends in a SIGTRAP; its handler takes the
 //! interrupted stack both ways. libgcc crosses the signal frame; what it finds behind that is the reference.
+#![cfg(not(any(profiled_portable, target_env = "musl")))]
 use profiled_test_stack::maze::{go, small_plan};
 use profiled_test_stack::{DEEP, Reference, Score, ours};
 use std::collections::HashMap;

@@ -1,4 +1,5 @@
 //! Walks on two threads, in signal handlers too, while libraries come and go and the table is replaced all the time.
+#![cfg(not(any(profiled_portable, target_env = "musl")))]
 use profiled_test_stack::maze::{go, small_plan};
 use profiled_test_stack::{Library, Reference, library, ours, same};
 use std::ffi::{c_int, c_void};
@@ -40,7 +41,7 @@ fn walkers_outlive_their_tables() {
             let id = id.clone();
             scope.spawn(move || {
                 // SAFETY: asks who is asking.
-                id.send(unsafe { libc::pthread_self() }).unwrap();
+                id.send(unsafe { libc::pthread_self() } as usize).unwrap();
                 let mut number = thread;
                 while !stop.load(Relaxed) {
                     number += 2;
@@ -69,7 +70,7 @@ fn walkers_outlive_their_tables() {
             refreshed += 2;
             for &thread in &signalled {
                 // SAFETY: the threads live until `stop`.
-                unsafe { libc::pthread_kill(thread, libc::SIGUSR1) };
+                unsafe { libc::pthread_kill(thread as libc::pthread_t, libc::SIGUSR1) };
             }
         }
         stop.store(true, Relaxed);

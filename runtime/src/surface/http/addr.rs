@@ -16,6 +16,7 @@ impl<T: sealed::Resolve + ?Sized> ToAddr for T {}
 pub(super) enum Target {
     /// The first that can be bound is taken.
     Tcp(Vec<SocketAddr>),
+    #[cfg_attr(not(unix), expect(dead_code, reason = "refused there"))]
     Unix(PathBuf),
     Bound(TcpListener),
 }
@@ -95,6 +96,7 @@ pub struct Addr(pub(super) Place);
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Place {
     Tcp(SocketAddr),
+    #[cfg_attr(not(unix), expect(dead_code, reason = "refused there"))]
     Unix(PathBuf),
 }
 

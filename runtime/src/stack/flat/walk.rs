@@ -141,7 +141,11 @@ fn guess(now: Registers, leaf: bool, in_module: bool, table: &Table, memory: &mu
     } else {
         by_frame(memory).or_else(|| by_stack(memory))
     };
-    found.map_or(Step::Lost, Step::Caller)
+    match found {
+        Some(caller) => Step::Caller(caller),
+        None if in_module && !leaf && memory.is_beginning(now.sp) => Step::Root,
+        None => Step::Lost,
+    }
 }
 
 #[cfg(test)]

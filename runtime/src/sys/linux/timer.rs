@@ -47,7 +47,7 @@ impl Timer {
     /// Expires every `period` nanoseconds of CPU time from now on, for the first time after `first`.
     pub(crate) fn arm(&self, first: u64, period: u64) -> io::Result<()> {
         let time = |ns: u64| libc::timespec {
-            tv_sec: (ns / 1_000_000_000) as libc::time_t,
+            tv_sec: (ns / 1_000_000_000) as _,
             tv_nsec: (ns % 1_000_000_000) as libc::c_long,
         };
         let setting = libc::itimerspec { it_interval: time(period), it_value: time(first.max(1)) };

@@ -94,7 +94,34 @@ const MAIN_ROOM: u64 = 128 << 20;
 pub(crate) fn record_main_end() {
     // The kernel puts 16 random bytes above the first frame of the main thread, in the stack's own mapping.
     // SAFETY: takes a number, gives a number.
-    MAIN_END.store(unsafe { libc::getauxval(libc::AT_RANDOM) } & !7, Ordering::Relaxed);
+    let end = unsafe { libc::getauxval(libc::AT_RANDOM) } & !7;
+    MAIN_END.store(arguments_below(end).unwrap_or(end), Ordering::Relaxed);
+}
+
+/// Where the kernel put the number of arguments, right above the first frame: for those who need the end exactly, and
+/// while the environment is still where the kernel put it.
+fn arguments_below(end: u64) -> Option<u64> {
+    if cfg!(not(target_env = "musl")) {
+        return None;
+    }
+    unsafe extern "C" {
+        static environ: *const u64;
+    }
+    // SAFETY: libc has set it when constructors run, and no other thread is there to change it.
+    let environment = unsafe { environ };
+    let address = environment.addr() as u64;
+    if environment.is_null() || address & 7 != 0 || !(end.saturating_sub(MAIN_ROOM)..end).contains(&address) {
+        return None;
+    }
+    // Below the environment: a null, the arguments from the last to the first, and their number.
+    let mut count = 0;
+    let mut word = environment.wrapping_sub(2);
+    // SAFETY: all of it lies between this frame and `end`, and no pointer is as small as the number.
+    while (word.addr() as u64) > here() && unsafe { word.read() } != count {
+        count += 1;
+        word = word.wrapping_sub(1);
+    }
+    Some(word.addr() as u64).filter(|&word| word > here())
 }
 
 thread_local! {
@@ -198,6 +225,12 @@ impl Memory {
             Some((_, end)) => Memory { floor: sp, low: sp, high: end, end },
             None => Memory { floor: sp, low: 0, high: 0, end: 1 << 47 },
         }
+    }
+
+    /// Whether the frame at `sp` is one of libc's own that began the stack. musl's C code has no unwind information: a
+    /// walk that ends there for want of it has come to the root. glibc's says where the root is.
+    pub(crate) fn is_beginning(&self, sp: u64) -> bool {
+        cfg!(target_env = "musl") && self.end.wrapping_sub(sp) < 512
     }
 
     /// The word at `address`, if it may be read.

@@ -35,7 +35,9 @@ impl<'a> Loaded<'a> {
     /// The path as the loader knows it, empty for the main program.
     pub(crate) fn name(&self) -> &'a CStr {
         // SAFETY: the loader's string lives as long as the module.
-        if self.name.is_null() { c"" } else { unsafe { CStr::from_ptr(self.name) } }
+        let name = if self.name.is_null() { c"" } else { unsafe { CStr::from_ptr(self.name) } };
+        // What musl calls a program without a loader.
+        if name == c"/proc/self/exe" { c"" } else { name }
     }
 
     /// Address in this process minus address in the file's own terms.
@@ -111,10 +113,29 @@ impl<'a> Loaded<'a> {
     }
 }
 
+/// Where the kernel put its own module, or 0.
+fn vdso_start() -> u64 {
+    // SAFETY: takes a number, gives a number.
+    unsafe { libc::getauxval(libc::AT_SYSINFO_EHDR) }
+}
+
+/// The kernel's own module, which stays for ever.
+fn vdso() -> Option<Loaded<'static>> {
+    let start = vdso_start();
+    let pointer = ptr::with_exposed_provenance::<libc::Elf64_Ehdr>(start as usize);
+    // SAFETY: null, or what the kernel says is there: a file, mapped as a whole from its header on.
+    let file = unsafe { pointer.as_ref()? };
+    let headers = ptr::with_exposed_provenance::<libc::Elf64_Phdr>(start.wrapping_add(file.e_phoff) as usize);
+    let mut module =
+        Loaded { name: ptr::null(), bias: 0, headers, count: usize::from(file.e_phnum), mapped: PhantomData };
+    let first = module.of_kind(libc::PT_LOAD).next()?;
+    module.bias = start.wrapping_sub(first.p_vaddr.wrapping_sub(first.p_offset));
+    Some(module)
+}
+
 /// Whether this is the text of the kernel's own module.
 pub(crate) fn is_vdso(text: &[Segment]) -> bool {
-    // SAFETY: takes a number, gives a number.
-    let vdso = unsafe { libc::getauxval(libc::AT_SYSINFO_EHDR) };
+    let vdso = vdso_start();
     vdso != 0 && text.iter().any(|text| text.start.wrapping_sub(text.offset) == vdso)
 }
 
@@ -139,6 +160,24 @@ fn build_id(mut notes: &[u8], align: usize) -> Option<&[u8]> {
 
 /// Visits every module under the loader's lock. Ordinary code only.
 pub(crate) fn visit(mut look: impl FnMut(Loaded<'_>, Changes) -> ControlFlow<()>) {
+    let (mut listed, mut goes_on, mut last) = (false, true, Changes::default());
+    visit_list(|module, changes| {
+        last = changes;
+        listed |= module.text().any(|text| is_vdso(&[text]));
+        let flow = look(module, changes);
+        goes_on = flow.is_continue();
+        flow
+    });
+    // musl does not list it in a program that is linked statically.
+    if goes_on
+        && !listed
+        && let Some(vdso) = vdso()
+    {
+        _ = look(vdso, last);
+    }
+}
+
+fn visit_list(mut look: impl FnMut(Loaded<'_>, Changes) -> ControlFlow<()>) {
     unsafe extern "C" fn one<F: FnMut(Loaded<'_>, Changes) -> ControlFlow<()>>(
         info: *mut libc::dl_phdr_info,
         _size: usize,
@@ -321,9 +360,7 @@ fn pin(here: u64) {
     }
 }
 
-#[used]
-#[unsafe(link_section = ".init_array.00099")]
-static NOTE: extern "C" fn() = note;
+super::at_start!(NOTE, "00099", note);
 
 #[cfg(test)]
 mod tests {
@@ -333,7 +370,8 @@ mod tests {
     fn the_start_is_noted_before_main() {
         let (modules, changes) = at_start();
         let modules: Vec<_> = modules.collect();
-        assert!(modules.len() >= 3, "the program, the vdso and libc");
+        let least = if cfg!(target_env = "musl") { 2 } else { 3 };
+        assert!(modules.len() >= least, "the program, the vdso and, if it is a library, libc");
         assert!(modules[0].name().is_empty() && modules[0].text().count() > 0);
         assert_eq!(modules.iter().filter(|module| is_vdso(&module.text().collect::<Vec<_>>())).count(), 1);
         assert!(modules.iter().all(|module| module.eh_frame_hdr().is_some()));

@@ -1,0 +1,22 @@
+//! Linux on x86-64, with glibc or musl.
+pub(crate) mod call;
+pub(crate) mod clock;
+pub(crate) mod file;
+pub(crate) mod memory;
+pub(crate) mod modules;
+pub(crate) mod process;
+pub(crate) mod signal;
+pub(crate) mod stack;
+pub(crate) mod thread;
+pub(crate) mod timer;
+
+/// Has a function run by the loader before `main`, or when the library that we are in is opened. Those of a lower
+/// priority, five digits, run first.
+macro_rules! at_start {
+    ($name:ident, $priority:literal, $function:path) => {
+        #[used]
+        #[unsafe(link_section = concat!(".init_array.", $priority))]
+        static $name: extern "C" fn() = $function;
+    };
+}
+pub(crate) use at_start;

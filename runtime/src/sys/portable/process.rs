@@ -1,0 +1,39 @@
+#![expect(unsafe_code, reason = "calls back with the pointer it was given")]
+//! The process and the ends of its threads.
+use std::cell::Cell;
+use std::ffi::c_void;
+use std::sync::atomic::{AtomicI32, Ordering};
+
+/// `std` knows of no fork: a forked child may find locks of ours held for ever, and must not ask for profiles.
+pub(crate) fn at_fork(_: extern "C" fn(), _: extern "C" fn(), _: extern "C" fn()) {}
+
+/// A number that no other thread has. Asked again, the same thread gets another.
+pub(crate) fn thread_id() -> i32 {
+    static NEXT: AtomicI32 = AtomicI32::new(1);
+    // After two thousand million it begins again, without the 0 and what is below.
+    NEXT.fetch_add(1, Ordering::Relaxed).checked_abs().unwrap_or(1).max(1)
+}
+
+/// What is to be called when its thread ends.
+struct AtEnd(Cell<Option<(*mut c_void, unsafe extern "C" fn(*mut c_void))>>);
+
+impl Drop for AtEnd {
+    fn drop(&mut self) {
+        if let Some((value, ended)) = self.0.take() {
+            // SAFETY: `at_thread_end` was given the two together.
+            unsafe { ended(value) };
+        }
+    }
+}
+
+thread_local! {
+    static AT_END: AtEnd = const { AtEnd(Cell::new(None)) };
+}
+
+/// Has `ended` called with `value` when this thread ends, among its other thread-locals. `false`: it is ending already.
+///
+/// The first call on a thread may allocate, to note the destructor. The caller is inside ourselves, so that hooks only
+/// forward that; it is never the allocator's hook, which may have been called by this very noting.
+pub(crate) fn at_thread_end(value: *mut c_void, ended: unsafe extern "C" fn(*mut c_void)) -> bool {
+    AT_END.try_with(|at_end| at_end.0.set(Some((value, ended)))).is_ok()
+}
