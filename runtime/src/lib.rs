@@ -44,6 +44,7 @@ mod symbol;
 #[cfg(feature = "enabled")]
 mod sys;
 #[cfg(feature = "enabled")]
+#[cfg_attr(profiled_portable, expect(dead_code, reason = "the portable backend has no signal handlers"))]
 mod trap;
 
 pub use error::{Error, Result};

@@ -38,7 +38,8 @@ pub(crate) const ALLOCATES: &str = "profiled: a signal handler of the profiler's
 pub(crate) const LOCKS: &str = "profiled: a signal handler of the profiler's takes a lock\n";
 pub(crate) const PUBLISHES: &str = "profiled: a signal handler of the profiler's replaces unwind tables\n";
 
-#[cfg(test)]
+// The portable backend has no signal handlers.
+#[cfg(all(test, not(profiled_portable)))]
 pub(crate) mod tests {
     use super::*;
     use crate::Allocator;

@@ -37,3 +37,9 @@ thread_local! {
 pub(crate) fn at_thread_end(value: *mut c_void, ended: unsafe extern "C" fn(*mut c_void)) -> bool {
     AT_END.try_with(|at_end| at_end.0.set(Some((value, ended)))).is_ok()
 }
+
+/// Writes `message` to standard error and aborts. No signal handler of ours exists here that could be at fault.
+pub(crate) fn die(message: &str) -> ! {
+    eprint!("{message}");
+    std::process::abort()
+}
