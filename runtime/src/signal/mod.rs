@@ -177,7 +177,7 @@ impl Recording for Session {
 /// The value that our timers' signals carry: benches raise such signals by hand.
 #[doc(hidden)]
 pub fn timer_tag() -> *const std::ffi::c_void {
-    handler::value(handler::PROCESS_TIMER)
+    handler::value(handler::THREAD_TIMER)
 }
 
 /// The profile `cpu`: what is sampled all the time, and windows for those who ask.

@@ -28,6 +28,10 @@ const LOOK: (Duration, Duration) = (Duration::from_millis(50), Duration::from_mi
 const PREPARE: Duration = Duration::from_secs(1);
 /// CPU time of young threads of which there is no sample at all; beyond it, it is `[unattributed]`.
 const UNSEEN: u64 = 50_000_000;
+/// Young threads are few if they use less than one part in so many of the CPU time.
+const FEW: u64 = 50;
+/// The period of the process's timer then: at the kernel's tick it would still be heard every time.
+const QUIET: u64 = 50_000_000;
 /// Samples of young threads that are kept until the next look at all threads.
 const MANY: usize = 1000;
 /// CPU time without a tick of the process's timer, and two periods, that prove that the kernel has dropped it.
@@ -63,9 +67,13 @@ struct Young {
 struct Process {
     timer: Timer,
     hz: u32,
+    /// Its period. Longer than the rate says while there are hardly any young threads.
+    period: u64,
     /// Its signals so far, and the process's CPU time then.
     ticks: u64,
     cpu: u64,
+    /// The process's CPU time at the last look at all threads.
+    looked: u64,
 }
 
 /// A session, on our side.
@@ -187,12 +195,8 @@ impl Sampler {
         timer.arm(1 + Random::new(clock::ticks()).next() % period, period)?;
         handler::PERIOD.store(period, Relaxed);
         self.threads.rearm(period);
-        self.process = Some(Process {
-            timer,
-            hz,
-            ticks: handler::TICKS.load(Relaxed),
-            cpu: nanoseconds(Clock::ProcessCpu),
-        });
+        let (ticks, cpu) = (handler::TICKS.load(Relaxed), nanoseconds(Clock::ProcessCpu));
+        self.process = Some(Process { timer, hz, period, ticks, cpu, looked: cpu });
         Ok(())
     }
 
@@ -225,8 +229,8 @@ impl Sampler {
         }
     }
 
-    /// Drains the ring, and gives the young threads' samples what these have used meanwhile.
-    pub(super) fn settle(&mut self) {
+    /// Drains the ring, and gives the young threads' samples what these have used meanwhile. That is the result, too.
+    pub(super) fn settle(&mut self) -> u64 {
         self.drain();
         self.threads.balance();
         let used = self.threads.take_young();
@@ -239,7 +243,7 @@ impl Sampler {
                 let key = || Key::of(Stack::pseudo(pseudo::UNATTRIBUTED));
                 self.each_of_cpu(|aggregate| aggregate.add(used, key));
             }
-            return;
+            return used;
         }
         for sample in samples {
             let time = (u128::from(sample.time) * u128::from(used) / u128::from(all)) as u64;
@@ -249,6 +253,7 @@ impl Sampler {
                 session.aggregate.add(time, || Key { tags, ..sample.key });
             }
         }
+        used
     }
 
     fn each_of_cpu(&mut self, f: impl FnMut(&mut Aggregate)) {
@@ -269,15 +274,28 @@ impl Sampler {
     /// expires while the thread that it hits is on its way out, and then waits for ever for its delivery.
     fn watch(&mut self) {
         let Some(process) = &mut self.process else { return };
-        let period = 1_000_000_000 / u64::from(process.hz);
         let (ticks, cpu) = (handler::TICKS.load(Relaxed), nanoseconds(Clock::ProcessCpu));
         let overdue = process.timer.remaining().is_none_or(|remaining| remaining == 1);
         if ticks != process.ticks || !overdue {
             (process.ticks, process.cpu) = (ticks, cpu);
-        } else if cpu.saturating_sub(process.cpu) > DROPPED.max(2 * period) {
+        } else if cpu.saturating_sub(process.cpu) > DROPPED.max(2 * process.period) {
             process.cpu = cpu;
             // If it cannot be armed, the threads' own timers are still there, and the next look tries again.
-            _ = process.timer.arm(period, period);
+            _ = process.timer.arm(process.period, process.period);
+        }
+    }
+
+    /// Slows the process's timer down while it has next to nothing to tell: its signals wake threads that wait, when
+    /// those that run are at another. What its samples stand for is told by clocks, whatever its rate.
+    fn pace(&mut self, young: u64) {
+        let Some(process) = &mut self.process else { return };
+        let cpu = nanoseconds(Clock::ProcessCpu);
+        let all = cpu.saturating_sub(process.looked);
+        process.looked = cpu;
+        let quiet = young * FEW < all;
+        let period = (1_000_000_000 / u64::from(process.hz)).max(if quiet { QUIET } else { 0 });
+        if period != process.period && process.timer.arm(period, period).is_ok() {
+            process.period = period;
         }
     }
 
@@ -292,7 +310,8 @@ impl Sampler {
         let period = 1_000_000_000 / u64::from(self.process.as_ref()?.hz);
         let due = self.threads.is_due(Instant::now());
         if due || self.young.len() > MANY {
-            self.settle();
+            let young = self.settle();
+            self.pace(young);
         }
         due.then_some(period)
     }

@@ -365,3 +365,72 @@ fn young_threads_do_not_pay_for_old_ones() {
         panic!("{share} of their time is there");
     });
 }
+
+/// Sessions that are shorter than the time between two looks into the ring lose nothing by that.
+#[test]
+fn windows_shorter_than_a_look_are_whole() {
+    alone("windows_shorter_than_a_look_are_whole", || {
+        let mut samples = 0;
+        for _ in 0..10 {
+            let session = at(1000);
+            busy(150 * MS);
+            samples += read_snapshot(&session.stop()).total_of("samples", &["cpu_accuracy::busy"]);
+        }
+        // Up to a tick of the kernel's at the end, and another when the thread gets its timer, is nobody's: of 8 ms
+        // in 150 half on average.
+        assert!((1275..=1600).contains(&samples), "{samples} of 1500");
+    });
+}
+
+#[inline(never)]
+fn waits(end: &std::sync::mpsc::Receiver<()>) {
+    assert!(end.recv().is_err());
+}
+
+/// How often this process's thread of that name went to sleep.
+fn sleeps_of(name: &str) -> u64 {
+    let tasks = std::fs::read_dir("/proc/self/task").unwrap();
+    let of_name = tasks.map(|task| std::fs::read_to_string(task.unwrap().path().join("status")).unwrap());
+    let status = of_name.into_iter().find(|status| status.starts_with(&format!("Name:\t{name}\n"))).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("voluntary_ctxt_switches:")).unwrap();
+    line.trim().parse().unwrap()
+}
+
+/// The kernel hands the signal of the process's timer to any thread that does not block it. A thread that waits is
+/// neither woken by those of threads that run, nor charged for them.
+#[test]
+fn threads_that_wait_are_left_alone() {
+    alone("threads_that_wait_are_left_alone", || {
+        let session = at(1000);
+        let (send, receive) = std::sync::mpsc::channel::<()>();
+        thread::scope(|scope| {
+            thread::Builder::new()
+                .name("waits".to_owned())
+                .spawn_scoped(scope, move || waits(&receive))
+                .unwrap();
+            // Until all are known.
+            busy(500 * MS);
+            let before = sleeps_of("waits");
+            busy(2000 * MS);
+            let woken = sleeps_of("waits") - before;
+            // There are 500 ticks of the kernel's. While there are no young threads, the process's timer expires
+            // at 40 of them.
+            assert!(woken < 100, "woken {woken} times");
+            // Now some that only the process's timer sees, and one that blocks its signal.
+            let deaf = scope.spawn(|| {
+                block_signal();
+                blocking(2000 * MS);
+            });
+            while !deaf.is_finished() {
+                thread::scope(|scope| _ = scope.spawn(|| short_life(2 * MS)));
+            }
+            drop(send);
+        });
+        let profile = read_snapshot(&session.stop());
+        let waited = profile.total_of("cpu", &["cpu_accuracy::waits"]) as f64;
+        let short = profile.total_of("cpu", &["cpu_accuracy::short_life"]) as f64;
+        assert!(short > 3e8, "{short}");
+        // It is young for a moment, too.
+        assert!(waited < 0.1 * short, "{waited} beside {short}");
+    });
+}

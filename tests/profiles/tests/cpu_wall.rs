@@ -188,3 +188,30 @@ fn sessions_of_both_kinds_share_the_sampler() {
         assert!(cpu.samples().iter().all(|sample| sample.text("state").is_none()));
     });
 }
+
+/// More threads than processors, asked oftener than each gets one: no time is lost that they wait for it.
+#[test]
+fn threads_that_wait_for_a_processor_are_running() {
+    alone("threads_that_wait_for_a_processor_are_running", || {
+        const THREADS: usize = 16;
+        let stop = std::sync::atomic::AtomicBool::new(false);
+        let begin = Instant::now();
+        let session = Options::new().hz(200).wall(true).start().unwrap();
+        let (profile, whole) = thread::scope(|scope| {
+            for _ in 0..THREADS {
+                scope.spawn(|| {
+                    while !stop.load(std::sync::atomic::Ordering::Relaxed) {
+                        computes(MS);
+                    }
+                });
+            }
+            sleeps(3000 * MS);
+            let snapshot = session.stop();
+            let whole = begin.elapsed().as_secs_f64();
+            stop.store(true, std::sync::atomic::Ordering::Relaxed);
+            (read_snapshot(&snapshot), whole)
+        });
+        let time = seconds(&profile, "cpu_wall::computes", "running") / THREADS as f64;
+        assert!((0.8 * whole..=1.1 * whole).contains(&time), "{time} of {whole} s");
+    });
+}

@@ -56,7 +56,10 @@ fn sources(folder: &Path, into: &mut Vec<PathBuf>) {
 /// The code of a file without its comments and its tests.
 fn code(path: &Path) -> String {
     let text = fs::read_to_string(path).unwrap();
-    let text = text.split("#[cfg(test)]\nmod tests").next().unwrap_or_default();
+    let tests =
+        ["#[cfg(test)]\nmod tests", "#[cfg(all(test, not(profiled_portable)))]\npub(crate) mod tests"];
+    let end = tests.iter().filter_map(|tests| text.find(tests)).min().unwrap_or(text.len());
+    let text = &text[..end];
     text.lines().filter(|line| !line.trim_start().starts_with("//")).collect::<Vec<_>>().join("\n")
 }
 
