@@ -6,7 +6,7 @@ use std::process::Command;
 use std::time::Duration;
 
 pub use profiled_test_reader::{
-    FlameGraph, Frame, Label, Profile, Sample, Stacks, cumulative, folded, pprof, strict,
+    FlameGraph, Frame, Label, Profile, Sample, Stacks, cumulative, folded, pprof, strict, tool as pprof_path,
 };
 
 /// Writes the profile of this name and reads it back. Every file has to satisfy every reader we know.

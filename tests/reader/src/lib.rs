@@ -34,8 +34,8 @@ pub fn pprof<S: AsRef<std::ffi::OsStr>>(args: &[S]) -> String {
     text
 }
 
-/// `target/tools/pprof` of the workspace, or what `PROFILED_PPROF` says.
-fn tool() -> PathBuf {
+/// Go's `pprof`: `target/tools/pprof` of the workspace, or what `PROFILED_PPROF` says.
+pub fn tool() -> PathBuf {
     match std::env::var_os("PROFILED_PPROF") {
         Some(path) => path.into(),
         None => Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/tools/pprof"),
