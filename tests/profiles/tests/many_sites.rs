@@ -119,11 +119,9 @@ fn an_outgrown_block_is_nobody_elses() {
                 while ready.load(Relaxed) == 0 {
                     thread::yield_now();
                 }
+                let handle = ready.load(Relaxed) as libc::pthread_t;
                 // SAFETY: the thread is there until it is told to stop.
-                assert_eq!(
-                    unsafe { libc::pthread_kill(ready.load(Relaxed) as libc::pthread_t, libc::SIGUSR1) },
-                    0
-                );
+                assert_eq!(unsafe { libc::pthread_kill(handle, libc::SIGUSR1) }, 0);
                 thread::sleep(Duration::from_micros(200));
                 stop.store(true, Relaxed);
                 thread.join().unwrap()
