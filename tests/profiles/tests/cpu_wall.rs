@@ -48,6 +48,10 @@ fn seconds(profile: &Profile, name: &str, state: &str) -> f64 {
 }
 
 #[test]
+#[cfg_attr(
+    target_env = "musl",
+    ignore = "waiting and looking at the clock are C code, through which no walk leads"
+)]
 fn threads_that_wait_are_there_with_their_state() {
     alone("threads_that_wait_are_there_with_their_state", || {
         let mut ends = [0; 2];
@@ -98,6 +102,10 @@ fn threads_that_wait_are_there_with_their_state() {
 
 /// Threads in thousands take turns: each second of each is there, and it costs a fiftieth of a processor.
 #[test]
+#[cfg_attr(
+    target_env = "musl",
+    ignore = "waiting and looking at the clock are C code, through which no walk leads"
+)]
 fn a_thousand_threads_take_turns() {
     alone("a_thousand_threads_take_turns", || {
         const THREADS: u32 = 1000;
@@ -171,6 +179,10 @@ fn who_does_not_answer_is_unknown() {
 
 /// Both clocks at once: each session has its own kind of samples.
 #[test]
+#[cfg_attr(
+    target_env = "musl",
+    ignore = "waiting and looking at the clock are C code, through which no walk leads"
+)]
 fn sessions_of_both_kinds_share_the_sampler() {
     alone("sessions_of_both_kinds_share_the_sampler", || {
         let (wall, cpu) = (Options::new().hz(200).wall(true).start().unwrap(), at(200));

@@ -1,6 +1,6 @@
 //! More functions than a thread's first block of counters has room for: nothing is lost while blocks grow.
 #![expect(unsafe_code, reason = "signals")]
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::thread;
 use std::time::Duration;
 
@@ -102,7 +102,7 @@ fn an_outgrown_block_is_nobody_elses() {
         call_all();
         let mut called = 1;
         for _ in 0..THREADS {
-            let (ready, stop) = (AtomicU64::new(0), AtomicBool::new(false));
+            let (ready, stop) = (AtomicUsize::new(0), AtomicBool::new(false));
             called += thread::scope(|scope| {
                 let thread = scope.spawn(|| {
                     let mut called = 0;
@@ -111,7 +111,7 @@ fn an_outgrown_block_is_nobody_elses() {
                         called += 1;
                         if called == 1000 {
                             // SAFETY: takes nothing, cannot fail.
-                            ready.store(unsafe { libc::pthread_self() }, Relaxed);
+                            ready.store(unsafe { libc::pthread_self() } as usize, Relaxed);
                         }
                     }
                     called
@@ -119,8 +119,9 @@ fn an_outgrown_block_is_nobody_elses() {
                 while ready.load(Relaxed) == 0 {
                     thread::yield_now();
                 }
+                let handle = ready.load(Relaxed) as libc::pthread_t;
                 // SAFETY: the thread is there until it is told to stop.
-                assert_eq!(unsafe { libc::pthread_kill(ready.load(Relaxed), libc::SIGUSR1) }, 0);
+                assert_eq!(unsafe { libc::pthread_kill(handle, libc::SIGUSR1) }, 0);
                 thread::sleep(Duration::from_micros(200));
                 stop.store(true, Relaxed);
                 thread.join().unwrap()

@@ -378,7 +378,9 @@ mod tests {
         unsafe extern "C" {
             fn main();
         }
-        assert_eq!(modules[0].main(), Some(main as *const () as u64));
+        // musl's first instructions do not tell; it knows the root by the stack's end.
+        let told = cfg!(target_env = "gnu").then_some(main as *const () as u64);
+        assert_eq!(modules[0].main(), told);
         assert!(modules[1..].iter().all(|module| module.main().is_none()));
         let mut now = None;
         visit(|_, changes| {

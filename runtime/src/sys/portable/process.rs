@@ -43,3 +43,30 @@ pub(crate) fn die(message: &str) -> ! {
     eprint!("{message}");
     std::process::abort()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::atomic::AtomicUsize;
+
+    unsafe extern "C" fn ended(value: *mut c_void) {
+        // SAFETY: the counter of the test below, which waits for the thread.
+        unsafe { &*value.cast_const().cast::<AtomicUsize>() }.fetch_add(1, Ordering::Relaxed);
+    }
+
+    #[test]
+    fn the_end_of_a_thread_is_told_once() {
+        let count = AtomicUsize::new(0);
+        std::thread::scope(|scope| {
+            let thread = scope.spawn(|| {
+                for _ in 0..2 {
+                    assert!(at_thread_end((&raw const count).cast_mut().cast(), ended));
+                }
+                count.load(Ordering::Relaxed)
+            });
+            assert_eq!(thread.join().unwrap(), 0, "not before");
+        });
+        // To join a thread is to wait for its destructors, too.
+        assert_eq!(count.load(Ordering::Relaxed), 1);
+    }
+}
