@@ -121,3 +121,31 @@ fn rates_out_of_range_are_named() {
     }
     assert!(matches!(profiled::cpu::set_continuous(5000), Err(Error::Invalid { .. })));
 }
+
+/// A set of labels that is changed while a signal comes in is there whole, as it was or as it is.
+#[test]
+fn labels_that_change_are_never_torn() {
+    alone("labels_that_change_are_never_torn", || {
+        let session = at(4000);
+        let begin = profiled_test_profiles::cpu::thread_time();
+        let mut n = 0_u64;
+        while profiled_test_profiles::cpu::thread_time() - begin < 2_000_000_000 {
+            for _ in 0..100 {
+                n += 1;
+                // Values of different lengths, so that a mixture would show.
+                let (a, b) = (n % 1013, "x".repeat((n % 40) as usize));
+                profiled::labels! { "a" => a, "b" => b, "c" => a }
+                profiled::labels::with(&[("d", "inner")], || std::hint::black_box(n));
+            }
+        }
+        let profile = read_snapshot(&session.stop());
+        let labelled: Vec<_> =
+            profile.samples().iter().filter(|sample| sample.text("a").is_some()).cloned().collect();
+        assert!(labelled.len() > 20, "{}", labelled.len());
+        for sample in labelled {
+            assert_eq!(sample.text("a"), sample.text("c"));
+            assert!(sample.text("b").is_some_and(|b| b.len() < 40 && b.bytes().all(|byte| byte == b'x')));
+            assert!(sample.text("d").is_none_or(|d| d == "inner"));
+        }
+    });
+}

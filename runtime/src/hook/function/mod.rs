@@ -9,7 +9,7 @@ mod overhead;
 mod report;
 
 use std::marker::PhantomData;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed, Ordering::SeqCst, compiler_fence};
 
 use crate::local::{self, Local, MAX_SCOPES, Scopes};
 use crate::record::pseudo;
@@ -128,10 +128,18 @@ pub(crate) fn push(local: &Local, site: &'static FunctionSite) -> usize {
 #[inline(always)]
 fn push_on(scopes: &Scopes, site: &'static FunctionSite) -> usize {
     let depth = scopes.depth.load(Relaxed);
-    if let Some(slot) = scopes.sites.get(depth) {
-        slot.store(std::ptr::from_ref(site).cast_mut(), Relaxed);
-    }
+    let note = || {
+        if let Some(slot) = scopes.sites.get(depth) {
+            slot.store(std::ptr::from_ref(site).cast_mut(), Relaxed);
+        }
+    };
+    // A signal handler that calls profiled functions finds us noted as soon as we count. But before that it may use our
+    // place itself, and leave another's name there: so once more.
+    note();
+    compiler_fence(SeqCst);
     scopes.depth.store(depth + 1, Relaxed);
+    compiler_fence(SeqCst);
+    note();
     depth
 }
 
