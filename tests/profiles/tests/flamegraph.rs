@@ -190,14 +190,17 @@ fn inferno_reads_every_line() {
 
 #[inline(never)]
 fn member() -> profiled::Tracked {
-    GAUGE.track()
+    let tracked = GAUGE.track();
+    // Or the call would be a jump, and this function no caller.
+    black_box("member");
+    tracked
 }
 
 #[inline(never)]
 fn another() -> profiled::Tracked {
-    // A body of its own, or the compiler would make one function of two.
+    let tracked = GAUGE.track();
     black_box("another");
-    GAUGE.track()
+    tracked
 }
 
 #[test]
