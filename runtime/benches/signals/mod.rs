@@ -1,5 +1,6 @@
 #![expect(unsafe_code, reason = "installs a signal handler and raises signals with a timer's mark")]
-//! What benches of CPU sampling are made of: signals that look like a timer's, stacks to take, clocks and memory to read.
+//! What benches of CPU sampling are made of: signals that look like a timer's, stacks to take, clocks and memory to
+//! read.
 #![allow(dead_code, reason = "no bench uses all of it")]
 use std::cell::Cell;
 use std::ffi::{c_int, c_void};
@@ -59,8 +60,8 @@ pub(crate) fn install_nothing(signal: c_int) {
 const FLOORS: usize = 24;
 const DOORS: usize = 8;
 
-/// Calls `f` once from each of so many stacks that differ, and from stacks of another call if the ranges do not overlap.
-/// They are made of 192 functions: at each floor the stack's number says which of eight goes on.
+/// Calls `f` once from each of so many stacks. They differ, also from those of another call if the ranges do not
+/// overlap. They are made of 192 functions: at each floor the stack's number says which of eight goes on.
 pub(crate) fn distinct(first: u32, count: u32, f: &mut dyn FnMut()) {
     assert!(first + count <= 1 << 24);
     (first..first + count).for_each(|number| enter(number, 0, f));
@@ -137,6 +138,15 @@ pub(crate) fn resident_bytes() -> u64 {
     let line = text.lines().find_map(|line| line.strip_prefix("Rss:")).expect("a line of it");
     let kib: u64 = line.trim().trim_end_matches(" kB").parse().expect("KiB");
     kib * 1024
+}
+
+/// Raises more samples than a ring has slots, in portions of which none is lost.
+pub(crate) fn fill(value: *const c_void) {
+    // Not unrolled: each copy of the call would be the root of stacks of its own.
+    for _ in 0..black_box(10) {
+        distinct(0, 300, &mut || raise(libc::SIGPROF, value));
+        std::thread::sleep(Duration::from_millis(300));
+    }
 }
 
 /// Something to do until so much of this thread's CPU time is gone.

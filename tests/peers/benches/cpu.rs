@@ -1,8 +1,8 @@
 //! pprof-rs and `profiled`, both sampling the CPU of the same programs, in the same run.
 //!
-//! `cargo bench -p profiled-test-peers` takes two minutes and prints one table. Only one of the two can own `SIGPROF`, so each
-//! measures in a child process of this same binary, turn by turn; the table has the least and the median over the turns.
-//! pprof-rs has its default unwinder and no codec: its file is not encoded, ours is.
+//! `cargo bench -p profiled-test-peers` takes three minutes and prints one table. Only one of the two can own
+//! `SIGPROF`, so each measures in a child process of this same binary, turn by turn; the table has the least and the
+//! median over the turns. pprof-rs has its default unwinder and no codec: its file is not encoded, ours is.
 #[path = "../../../runtime/benches/measure/mod.rs"]
 mod measure;
 #[path = "../../../runtime/benches/signals/mod.rs"]
@@ -17,7 +17,7 @@ use measure::{deep, timed};
 use pprof::ProfilerGuard;
 use profiled::__private::{bench, timer_tag};
 use profiled::Format;
-use signals::{burn, burn_in, distinct, process_cpu, raise, resident_bytes};
+use signals::{burn, burn_in, distinct, fill, process_cpu, raise, resident_bytes};
 
 /// Turns of each.
 const TURNS: usize = 7;
@@ -39,6 +39,7 @@ const ROWS: &[(&str, &str)] = &[
     ("share250", "CPU time accounted for, 250 Hz"),
     ("share1000", "CPU time accounted for, 1000 Hz"),
     ("memory", "memory of a session, 1000 Hz, MB"),
+    ("full", "the same after 3000 more samples, MB"),
     ("stop", "stop, 300 stacks as addresses, ms"),
     ("lines", "stop, 300 stacks with names and lines, ms"),
 ];
@@ -188,14 +189,16 @@ fn child(kind: Kind, depth: usize) {
     }
 }
 
-/// What a session has taken after a second of CPU time.
+/// What a session has taken after a second of CPU time, and when our ring has gone round.
 fn memory(kind: Kind) {
     burn_in(STACKS, Duration::from_millis(100));
     let before = resident_bytes();
     let running = kind.start(1000);
     burn_in(STACKS, Duration::from_secs(1));
-    let after = resident_bytes();
-    println!("memory {}", (after as f64 - before as f64) / 1e6);
+    let added = || (resident_bytes() as f64 - before as f64) / 1e6;
+    println!("memory {}", added());
+    fill(kind.mark());
+    println!("full {}", added());
     running.stop();
 }
 
