@@ -59,6 +59,26 @@ impl Table {
         Table { wanted, measuring }
     }
 
+    /// One that runs everything once and prints nothing.
+    pub(crate) fn silent() -> Table {
+        Table { wanted: Vec::new(), measuring: false }
+    }
+
+    fn wants(&self, what: &str) -> bool {
+        self.wanted.is_empty() || self.wanted.iter().any(|word| what.contains(word.as_str()))
+    }
+
+    /// A row whose figure is `of` one variant alone. It is told whether to measure, or to do everything once.
+    pub(crate) fn figure(&mut self, what: &str, target: &str, of: impl FnOnce(bool) -> String) {
+        if !self.wants(what) {
+            return;
+        }
+        let figure = of(self.measuring);
+        if self.measuring {
+            println!("{what:<44} {figure:<61} {target:>9}");
+        }
+    }
+
     /// Measures a row: the copies of one workload.
     pub(crate) fn row(&mut self, what: &str, target: Target, pairs: &[Pair<'_>]) {
         let times = calibrate(pairs[0].without, SLICE);
@@ -81,7 +101,7 @@ impl Table {
         pairs: &[Pair<'_>],
         between: &dyn Fn(),
     ) {
-        if !self.wanted.is_empty() && !self.wanted.iter().any(|word| what.contains(word.as_str())) {
+        if !self.wants(what) {
             return;
         }
         if !self.measuring {
@@ -150,7 +170,11 @@ fn print(what: &str, target: Target, measured: &[(f64, f64)]) {
     };
     let median =
         format!("{} [{}, {}] {unit}", figure(middle(&figures)), figure(figures[low]), figure(figures[high]));
-    let time = |ns: f64| if ns < 1000.0 { format!("{ns:.2} ns") } else { format!("{:.2} us", ns / 1000.0) };
+    let time = |ns: f64| match ns {
+        ..1e3 => format!("{ns:.2} ns"),
+        ..1e6 => format!("{:.2} us", ns / 1e3),
+        _ => format!("{:.2} ms", ns / 1e6),
+    };
     println!(
         "{what:<44} {:>10} {:>10}   {median:<27} {:>9} {:>9}",
         time(middle(&with)),

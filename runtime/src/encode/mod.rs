@@ -117,7 +117,7 @@ impl<W: Write> Write for Once<W> {
 #[doc(hidden)]
 #[allow(missing_docs, reason = "not part of the API")]
 pub mod bench {
-    use super::{Level, Result, Snapshot, io};
+    use super::{Format, Level, Result, Snapshot, io};
     use crate::record::ValueType;
     use crate::snapshot::{Key, Meta, Row};
     use crate::store::Stack;
@@ -137,6 +137,16 @@ pub mod bench {
 
     pub fn write_uncompressed(snapshot: &Snapshot, w: impl io::Write) -> Result<()> {
         snapshot.write_uncompressed(w, Level::Lines)
+    }
+
+    /// A file without names.
+    pub fn write_addresses(snapshot: &Snapshot, w: &mut Vec<u8>) -> Result<()> {
+        snapshot.write_with(w, Format::Pprof, Level::Raw)
+    }
+
+    /// A file with the names of the symbol table.
+    pub fn write_names(snapshot: &Snapshot, w: &mut Vec<u8>) -> Result<()> {
+        snapshot.write_with(w, Format::Pprof, Level::Names)
     }
 }
 
