@@ -15,9 +15,9 @@ use crate::site::FunctionSite;
 use crate::stack::Frames;
 use crate::sys::thread::NAME_BYTES;
 
-/// At 4 000 samples a second and a look every 50 ms there are 200 records in it; 2 048 outlast a reader that is kept
-/// from running for half a second. 3.1 MB when all of it was used.
-pub(super) const SLOTS: usize = 2048;
+/// The kernel's ticks bring 250 samples a second for each busy processor, and a look comes every 50 ms where that is
+/// much: 1 280 outlast a reader that is kept from running for a second on four of them. 1.9 MB when all of it was used.
+pub(super) const SLOTS: usize = 1280;
 
 /// What a handler notes of one sample.
 pub(super) struct Record {

@@ -202,18 +202,40 @@ fn wall_time_is_what_a_clock_says() {
     });
 }
 
+/// How often this thread was stopped in the middle of its work.
+#[expect(unsafe_code, reason = "a system call")]
+fn stops() -> i64 {
+    // SAFETY: all-zero is a valid `rusage`, and the call fills it.
+    unsafe {
+        let mut usage: libc::rusage = std::mem::zeroed();
+        libc::getrusage(libc::RUSAGE_THREAD, &raw mut usage);
+        usage.ru_nivcsw
+    }
+}
+
 /// How far off the wall time of `name` is after calls of `function`, each of which waits for the one before, or the
-/// processor would begin it early, and outside it would seem shorter than it takes. Retried longer while it is more
-/// than `most`.
+/// processor would begin it early, and outside it would seem shorter than it takes.
+///
+/// They come in rounds of some milliseconds. A round in which another program had the processor says nothing: that is
+/// long, and lies within one call, which stands for hundreds or for none. Retried longer while it is more than `most`.
 fn off(name: &str, function: fn(u32) -> u32, times: u32, most: f64) -> f64 {
-    let mut off = 0.0;
-    for times in [1, 2, 4, 8, 16].map(|more| times * more) {
-        let before = read(name).total("wall");
-        let begin = Instant::now();
-        black_box((0..times).fold(1, |sum, n| function(sum ^ n)));
-        let outside = begin.elapsed().as_nanos() as f64;
-        let wall = (read(name).total("wall") - before) as f64;
-        off = wall / outside - 1.0;
+    let wall = || -> i64 {
+        profiled::lookup(name).unwrap().snapshot().samples().map(|sample| sample.values()[1]).sum()
+    };
+    let (mut off, end) = (f64::NAN, Instant::now() + Duration::from_secs(60));
+    for more in [1, 2, 4, 8, 16] {
+        let (mut inside, mut outside, mut rounds) = (0.0, 0.0, 0);
+        while rounds < 20 * more && Instant::now() < end {
+            let (before, stopped, begin) = (wall(), stops(), Instant::now());
+            black_box((0..times / 20).fold(1, |sum, n| function(sum ^ n)));
+            let took = begin.elapsed().as_nanos() as f64;
+            if stops() == stopped {
+                inside += (wall() - before) as f64;
+                outside += took;
+                rounds += 1;
+            }
+        }
+        off = inside / outside - 1.0;
         if off.abs() <= most {
             break;
         }
