@@ -184,19 +184,24 @@ impl Sampler {
             return Ok(());
         }
         let period = 1_000_000_000 / u64::from(hz);
-        let timer = match self.process.take() {
-            Some(process) => process.timer,
-            None => {
-                self.threads.begin();
-                Timer::of_process(handler::value(handler::PROCESS_TIMER))?
-            }
-        };
         // Somewhere in the first period, or what happens regularly would be seen always or never.
-        timer.arm(1 + Random::new(clock::ticks()).next() % period, period)?;
+        let first = 1 + Random::new(clock::ticks()).next() % period;
+        match &mut self.process {
+            Some(process) => {
+                // If the kernel refuses, it goes on at the rate it had.
+                process.timer.arm(first, period)?;
+                (process.hz, process.period) = (hz, period);
+            }
+            None => {
+                let timer = Timer::of_process(handler::value(handler::PROCESS_TIMER))?;
+                self.threads.begin();
+                timer.arm(first, period)?;
+                let (ticks, cpu) = (handler::TICKS.load(Relaxed), nanoseconds(Clock::ProcessCpu));
+                self.process = Some(Process { timer, hz, period, ticks, cpu, looked: cpu });
+            }
+        }
         handler::PERIOD.store(period, Relaxed);
         self.threads.rearm(period);
-        let (ticks, cpu) = (handler::TICKS.load(Relaxed), nanoseconds(Clock::ProcessCpu));
-        self.process = Some(Process { timer, hz, period, ticks, cpu, looked: cpu });
         Ok(())
     }
 

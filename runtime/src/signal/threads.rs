@@ -139,8 +139,7 @@ impl Threads {
 
     /// Begins to count: what was used so far is nobody's.
     pub(super) fn begin(&mut self) {
-        self.counted = nanoseconds(Clock::ProcessCpu);
-        self.without = 0;
+        (self.counted, self.young, self.without) = (nanoseconds(Clock::ProcessCpu), 0, 0);
     }
 
     /// Counts what young threads have used: what the process has, less what the others have.
