@@ -1,4 +1,5 @@
 //! CPU profiles in the tools that people read them with, and over HTTP.
+#![cfg(not(profiled_portable))]
 use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
