@@ -28,6 +28,9 @@ const LOOK: (Duration, Duration) = (Duration::from_millis(50), Duration::from_mi
 const PREPARE: Duration = Duration::from_secs(1);
 /// CPU time of young threads of which there is no sample at all; beyond it, it is `[unattributed]`.
 const UNSEEN: u64 = 50_000_000;
+/// CPU time at the end of a session that no sample stands for; beyond it, it is `[unattributed]`. What is on its way to
+/// the next tick is ordinary.
+const UNHEARD: u64 = 20_000_000;
 /// Young threads are few if they use less than one part in so many of the CPU time.
 const FEW: u64 = 50;
 /// The period of the process's timer then: at the kernel's tick it would still be heard every time.
@@ -89,6 +92,8 @@ pub(super) struct Open {
     cpu: u64,
     /// The sampler's figures of this name at the start.
     walks: (u64, u64),
+    /// CPU time that no sample stood for yet at the start: what does later is from before.
+    unheard: u64,
     pub(super) aggregate: Aggregate,
 }
 
@@ -125,6 +130,7 @@ pub(super) fn open(options: Options, continuous: bool) -> Result<u64> {
     }
     let (id, walks) = (sampler.next_id, sampler.walks);
     sampler.next_id += 1;
+    let unheard = sampler.threads.unheard();
     sampler.sessions.push(Open {
         id,
         options,
@@ -133,6 +139,7 @@ pub(super) fn open(options: Options, continuous: bool) -> Result<u64> {
         start: Instant::now(),
         cpu: nanoseconds(Clock::ProcessCpu),
         walks,
+        unheard,
         aggregate: Aggregate::new(1_000_000_000 / u64::from(options.hz)),
     });
     sampler.name_threads();
@@ -145,7 +152,10 @@ pub(super) fn close(id: u64) -> Option<Open> {
     let at = sampler.sessions.iter().position(|session| session.id == id)?;
     sampler.settle();
     sampler.note_unknown(|_, _| true);
-    let session = sampler.sessions.swap_remove(at);
+    let mut session = sampler.sessions.swap_remove(at);
+    if !session.options.wall {
+        sampler.add_unheard(&mut session);
+    }
     match sampler.highest(false) {
         0 => {
             handler::PERIOD.store(0, Relaxed);
@@ -259,6 +269,15 @@ impl Sampler {
             }
         }
         used
+    }
+
+    /// Gives a session that ends what no sample will tell it any more: CPU time of threads whose timers have expired
+    /// without a tick of the kernel's to notice, and of young threads that no sample was taken of.
+    fn add_unheard(&mut self, session: &mut Open) {
+        let time = self.threads.unheard().saturating_sub(session.unheard) + self.threads.young();
+        if time > UNHEARD {
+            session.aggregate.add(time, || Key::of(Stack::pseudo(pseudo::UNATTRIBUTED)));
+        }
     }
 
     fn each_of_cpu(&mut self, f: impl FnMut(&mut Aggregate)) {

@@ -24,6 +24,9 @@ const WORTH_A_TIMER: u64 = 1_000_000;
 const NOT_YOUNG: u64 = 100_000_000;
 /// A timer that has not been heard of for so much CPU time, and four periods, may be blocked.
 const SILENCE: u64 = 40_000_000;
+/// One that has expired so much CPU time ago, and two periods, is helped: on a busy machine the kernel's ticks may find
+/// others running for a hundred milliseconds, and only they make it look.
+const UNNOTICED: u64 = 12_000_000;
 /// The shortest time between two looks.
 const SHORTEST: Duration = Duration::from_millis(100);
 /// A look takes at most one part in so many of the time.
@@ -39,14 +42,16 @@ struct Thread {
     first: u64,
     /// So much of its CPU time is not the young threads'.
     counted: u64,
-    /// Its CPU time when it was last heard of: a sample came, or it was found to block them.
+    /// Its CPU time as far as samples stand for it, or as it was found to block them.
     heard: u64,
+    /// Its CPU time when it was last looked into whether it blocks them.
+    checked: u64,
     kind: Kind,
 }
 
 impl Thread {
     fn met(cpu: u64) -> Thread {
-        Thread { look: 0, first: cpu, counted: cpu, heard: cpu, kind: Kind::Young }
+        Thread { look: 0, first: cpu, counted: cpu, heard: cpu, checked: cpu, kind: Kind::Young }
     }
 
     /// Whether it is the thread that it was, and not another under the id of one that is gone.
@@ -166,6 +171,11 @@ impl Threads {
         young as u64
     }
 
+    /// CPU time of young threads that was not taken yet.
+    pub(super) fn young(&self) -> u64 {
+        self.young.max(0) as u64
+    }
+
     /// Puts back what no sample stood for.
     pub(super) fn put_back(&mut self, young: u64) {
         self.young += young as i64;
@@ -187,15 +197,21 @@ impl Threads {
                 }
                 0
             }
-            Kind::Armed(_) => {
-                if silent < SILENCE.max(4 * period) {
+            Kind::Armed(timer) => {
+                if silent > UNNOTICED.max(2 * period) && timer.remaining() == Some(1) {
+                    // If the kernel refuses, the next tick that finds it running does as well.
+                    _ = timer.fire(thread.heard + period, period);
+                }
+                let unchecked = cpu.saturating_sub(thread.heard.max(thread.checked));
+                if unchecked < SILENCE.max(4 * period) {
                     return 0;
                 }
                 // Or its samples found no room in the ring, and are counted there.
-                thread.heard = cpu;
+                thread.checked = cpu;
                 if thread::blocks_our_signal(tid) != Some(true) {
                     return 0;
                 }
+                thread.heard = cpu;
                 // The signal that is pending must not stand for all that time when it comes through: with the timer
                 // its count goes. In the table the thread stays, as the process timer's signals are not its own.
                 thread.kind = Kind::Blocking;
@@ -212,8 +228,14 @@ impl Threads {
         }
     }
 
+    /// CPU time of threads with timers that no sample stands for yet.
+    pub(super) fn unheard(&self) -> u64 {
+        let armed = self.known.iter().flatten().filter(|(_, thread)| matches!(thread.kind, Kind::Armed(_)));
+        armed.map(|(&tid, thread)| cpu_time_of(tid).map_or(0, |cpu| cpu.saturating_sub(thread.heard))).sum()
+    }
+
     fn arm(&mut self, tid: i32, thread: &mut Thread, cpu: u64, period: u64) {
-        (thread.heard, thread.counted) = (cpu, cpu);
+        (thread.heard, thread.checked, thread.counted) = (cpu, cpu, cpu);
         if self.refused.is_some_and(|until| Instant::now() < until) {
             self.without += 1;
             return;

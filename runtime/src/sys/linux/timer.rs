@@ -46,13 +46,22 @@ impl Timer {
 
     /// Expires every `period` nanoseconds of CPU time from now on, for the first time after `first`.
     pub(crate) fn arm(&self, first: u64, period: u64) -> io::Result<()> {
+        self.set(0, first, period)
+    }
+
+    /// Expires now, as if it had at `since` of its clock and every `period` from then on.
+    pub(crate) fn fire(&self, since: u64, period: u64) -> io::Result<()> {
+        self.set(libc::TIMER_ABSTIME, since, period)
+    }
+
+    fn set(&self, flags: libc::c_int, first: u64, period: u64) -> io::Result<()> {
         let time = |ns: u64| libc::timespec {
             tv_sec: (ns / 1_000_000_000) as _,
             tv_nsec: (ns % 1_000_000_000) as libc::c_long,
         };
         let setting = libc::itimerspec { it_interval: time(period), it_value: time(first.max(1)) };
         // SAFETY: the timer lives until it is dropped.
-        match unsafe { libc::timer_settime(self.0, 0, &raw const setting, ptr::null_mut()) } {
+        match unsafe { libc::timer_settime(self.0, flags, &raw const setting, ptr::null_mut()) } {
             0 => Ok(()),
             _ => Err(io::Error::last_os_error()),
         }
