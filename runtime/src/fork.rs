@@ -6,7 +6,7 @@
 //! held for map and list operations of microseconds, so a fork waits no longer than that.
 use std::cell::UnsafeCell;
 use std::ops::{Deref, DerefMut};
-use std::sync::{Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, TryLockError};
 
 use crate::{local, trap};
 
@@ -37,7 +37,34 @@ impl<T> Lock<T> {
     }
 }
 
+impl<T> Lock<T> {
+    /// It, if nobody has it and no fork is under way. Never waits.
+    pub(crate) fn try_lock(&self) -> Option<Guard<'_, T>> {
+        trap::not_in_handler(trap::LOCKS);
+        let barrier = Barrier::try_enter()?;
+        let inner = match self.0.try_lock() {
+            Ok(inner) => inner,
+            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+            Err(TryLockError::WouldBlock) => return None,
+        };
+        Some(Guard { inner, _barrier: barrier })
+    }
+}
+
 impl Barrier {
+    fn try_enter() -> Option<Barrier> {
+        if local::with(|local| local.locks.get()) > 0 {
+            return Some(Barrier::enter());
+        }
+        let barrier = match BARRIER.try_read() {
+            Ok(barrier) => barrier,
+            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+            Err(TryLockError::WouldBlock) => return None,
+        };
+        local::with(|local| local.locks.set(1));
+        Some(Barrier(Some(barrier)))
+    }
+
     fn enter() -> Barrier {
         let outermost = local::with(|local| {
             let depth = local.locks.get();
@@ -128,6 +155,7 @@ extern "C" fn after_in_child() {
         // From the bottom up: threads are gone, then what ran on them.
         local::after_fork_in_child();
         crate::stack::after_fork_in_child();
+        crate::hook::alloc::after_fork_in_child();
         crate::signal::after_fork_in_child();
         crate::symbol::after_fork_in_child();
     }

@@ -6,6 +6,7 @@
 //! is in a block of the arena that the thread gets at its first counted event, in a cold path, and gives back when
 //! it ends, its counts folded into the global ones.
 mod counter;
+mod meter;
 
 use std::cell::Cell;
 use std::ffi::c_void;
@@ -17,6 +18,7 @@ use std::sync::atomic::{
 
 use crate::fork::Lock;
 use crate::local::counter::Counter;
+pub(crate) use crate::local::meter::{Meter, Metered};
 use crate::rate::Random;
 use crate::site::FunctionSite;
 use crate::store::arena;
@@ -65,6 +67,8 @@ static NOWHERE: Scopes = Scopes::new(MAX_SCOPES);
 /// A thread's block, in the arena for ever and used by one thread after another.
 pub(crate) struct Thread {
     next: AtomicPtr<Thread>,
+    /// The next one that no thread has, where none has this.
+    next_free: AtomicPtr<Thread>,
     /// 0 while no thread has it.
     tid: AtomicI32,
     counters: AtomicPtr<Counter>,
@@ -72,13 +76,15 @@ pub(crate) struct Thread {
     /// Blocks of counters that this thread has outgrown, by the logarithm of their size. They are kept until it
     /// ends: code of its own, interrupted by a signal, may be about to store into one.
     outgrown: [AtomicPtr<Counter>; 17],
+    /// What the thread allocates: in its own memory, so only as long as it is there.
+    meter: AtomicPtr<Meter>,
     pub(crate) scopes: Scopes,
 }
 
 /// The thread-local part.
 pub(crate) struct Local {
-    /// Bytes until the next heap sample.
-    pub(crate) countdown: Cell<i64>,
+    /// What it allocates, and how much until the next heap sample.
+    pub(crate) meter: Meter,
     /// We are inside ourselves: hooks do nothing but forward.
     pub(crate) inside: Cell<bool>,
     /// The rate that the countdown was drawn at, or what `hook::alloc` says instead.
@@ -99,7 +105,7 @@ pub(crate) struct Local {
 thread_local! {
     static LOCAL: Local = const {
         Local {
-            countdown: Cell::new(0),
+            meter: Meter::new(),
             inside: Cell::new(false),
             drawn_at: Cell::new(0),
             ended: Cell::new(false),
@@ -132,7 +138,7 @@ pub(crate) fn serve() {
     sys::thread::note_ours();
     with(|local| {
         local.inside.set(true);
-        local.countdown.set(i64::MAX);
+        local.meter.pause();
     });
 }
 
@@ -178,11 +184,11 @@ impl Local {
         impl Drop for Leave<'_> {
             fn drop(&mut self) {
                 self.0.inside.set(self.1);
-                self.0.countdown.set(self.2);
+                self.0.meter.resume(self.2);
             }
         }
         // The countdown stands still: what we allocate for ourselves is not the program's.
-        let _leave = Leave(self, self.inside.replace(true), self.countdown.replace(i64::MAX));
+        let _leave = Leave(self, self.inside.replace(true), self.meter.pause());
         f()
     }
 }
@@ -190,6 +196,10 @@ impl Local {
 /// All threads that have a block, and the ids given out.
 struct Registry {
     threads: *const Thread,
+    /// Blocks that no thread has.
+    free: *const Thread,
+    /// What threads allocated that are gone.
+    metered: Metered,
     sites: usize,
     /// Blocks of counters that nobody uses, all zero, by the logarithm of their size.
     spare: [*mut Counter; 17],
@@ -198,8 +208,13 @@ struct Registry {
 // SAFETY: the pointers are to memory of the arena, which belongs to no thread.
 unsafe impl Send for Registry {}
 
-static REGISTRY: Lock<Registry> =
-    Lock::new(Registry { threads: ptr::null(), sites: 0, spare: [ptr::null_mut(); 17] });
+static REGISTRY: Lock<Registry> = Lock::new(Registry {
+    threads: ptr::null(),
+    free: ptr::null(),
+    metered: Metered { bytes: 0, allocated: 0, freed: 0, live: 0 },
+    sites: 0,
+    spare: [ptr::null_mut(); 17],
+});
 
 /// What threads counted that have ended.
 static FOLDED: [AtomicU64; MAX_SITES] = [const { AtomicU64::new(0) }; MAX_SITES];
@@ -237,19 +252,7 @@ fn make_room(local: &Local, id: u32) -> bool {
         return false;
     }
     let mut registry = REGISTRY.lock();
-    if local.thread.get().is_null() {
-        let Some(thread) = registry.block() else { return false };
-        // Nobody would ever give it back otherwise.
-        if !sys::process::at_thread_end(ptr::from_ref(thread).cast_mut().cast(), thread_ended) {
-            return false;
-        }
-        thread.tid.store(sys::process::thread_id(), Relaxed);
-        thread.scopes.depth.store(0, Relaxed);
-        local.thread.set(thread);
-        local.scopes.set(&raw const thread.scopes);
-    }
-    // SAFETY: set above or earlier, and blocks live for ever.
-    let thread = unsafe { &*local.thread.get() };
+    let Some(thread) = registry.block_of(local) else { return false };
     // A signal handler that counts meanwhile finds no room, rather than a block that is on its way.
     local.capacity.set(0);
     compiler_fence(SeqCst);
@@ -258,6 +261,27 @@ fn make_room(local: &Local, id: u32) -> bool {
     compiler_fence(SeqCst);
     local.capacity.set(thread.capacity.load(Relaxed) as u32);
     id <= local.capacity.get()
+}
+
+/// Sees to it that others can read what this thread allocates. Ordinary code and the allocator's hook.
+pub(crate) fn register(local: &Local) {
+    if local.thread.get().is_null() && !local.ended.get() && sys::process::NOTES_ENDS_WHILE_ALLOCATING {
+        local.enter(|| _ = REGISTRY.lock().block_of(local));
+    }
+}
+
+/// Whether what this thread counts is read by others.
+#[inline(always)]
+pub(crate) fn is_registered(local: &Local) -> bool {
+    !local.thread.get().is_null()
+}
+
+/// What all threads allocated that are and were.
+pub(crate) fn metered() -> Metered {
+    let registry = REGISTRY.lock();
+    let mut all = registry.metered;
+    registry.threads().filter_map(Thread::metered).for_each(|metered| all.add(metered));
+    all
 }
 
 /// Counts for a thread that has no block.
@@ -283,6 +307,12 @@ pub(crate) fn each_scopes(mut f: impl FnMut(&Scopes)) {
 }
 
 impl Thread {
+    fn metered(&self) -> Option<Metered> {
+        // SAFETY: the thread puts its meter there, and takes it out before its memory goes, both under the registry's
+        // lock, which whoever calls this holds. In a forked child the memory of those that are gone is still there.
+        unsafe { self.meter.load(Relaxed).as_ref() }.map(Meter::read)
+    }
+
     fn counters(&self) -> &[Counter] {
         let counters = self.counters.load(Relaxed);
         if counters.is_null() {
@@ -305,13 +335,41 @@ impl Registry {
         })
     }
 
+    /// This thread's block. `None`: it has ended, or memory is out.
+    fn block_of(&mut self, local: &Local) -> Option<&'static Thread> {
+        if local.thread.get().is_null() {
+            let thread = self.block()?;
+            // Nobody would ever give it back otherwise.
+            if !sys::process::at_thread_end(ptr::from_ref(thread).cast_mut().cast(), thread_ended) {
+                self.give_back(thread);
+                return None;
+            }
+            thread.tid.store(sys::process::thread_id(), Relaxed);
+            thread.scopes.depth.store(0, Relaxed);
+            thread.meter.store((&raw const local.meter).cast_mut(), Relaxed);
+            local.thread.set(thread);
+            local.scopes.set(&raw const thread.scopes);
+        }
+        // SAFETY: set above or earlier, and blocks live for ever.
+        unsafe { local.thread.get().as_ref() }
+    }
+
+    fn give_back(&mut self, thread: &'static Thread) {
+        thread.next_free.store(self.free.cast_mut(), Relaxed);
+        self.free = thread;
+    }
+
     /// A block that nobody has, or a new one.
     fn block(&mut self) -> Option<&'static Thread> {
-        if let Some(thread) = self.threads().find(|thread| thread.tid.load(Relaxed) == 0) {
+        // SAFETY: blocks live for ever.
+        if let Some(thread) = unsafe { self.free.as_ref() } {
+            self.free = thread.next_free.load(Relaxed);
             return Some(thread);
         }
         let thread = arena::place(Thread {
             next: AtomicPtr::new(self.threads.cast_mut()),
+            next_free: AtomicPtr::new(ptr::null_mut()),
+            meter: AtomicPtr::new(ptr::null_mut()),
             tid: AtomicI32::new(0),
             counters: AtomicPtr::new(ptr::null_mut()),
             capacity: AtomicUsize::new(0),
@@ -378,7 +436,11 @@ impl Registry {
     }
 
     /// Takes the block of a thread that is gone.
-    fn retire(&mut self, thread: &Thread) {
+    fn retire(&mut self, thread: &'static Thread) {
+        if let Some(metered) = thread.metered() {
+            self.metered.add(metered);
+            thread.meter.store(ptr::null_mut(), Relaxed);
+        }
         for (counter, total) in thread.counters().iter().zip(&FOLDED) {
             let count = counter.total();
             if count != 0 {
@@ -393,6 +455,7 @@ impl Registry {
         }
         thread.scopes.depth.store(0, Relaxed);
         thread.tid.store(0, Relaxed);
+        self.give_back(thread);
     }
 }
 
@@ -405,7 +468,7 @@ unsafe extern "C" fn thread_ended(thread: *mut c_void) {
         local.ended.set(true);
     });
     // SAFETY: `make_room` gave it this thread's block.
-    let thread = unsafe { &*thread.cast_const().cast::<Thread>() };
+    let thread: &'static Thread = unsafe { &*thread.cast_const().cast::<Thread>() };
     REGISTRY.lock().retire(thread);
 }
 

@@ -46,6 +46,8 @@ impl Module {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct ModuleMap {
     pub(crate) modules: Vec<Arc<Module>>,
+    /// They are another process's.
+    pub(crate) elsewhere: bool,
 }
 
 impl ModuleMap {

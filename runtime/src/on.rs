@@ -10,7 +10,9 @@ pub use crate::symbol::Frame;
 
 /// The heap: what is alive, and what was ever allocated.
 pub mod heap {
-    pub use crate::hook::alloc::{rate, set_rate, write};
+    pub use crate::hook::alloc::{
+        Estimate, Stats, older_than, peak, peak_file, rate, read_peak_file, set_rate, stats, write,
+    };
 }
 
 /// Waiting: who waited, and how long.

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::panic::RefUnwindSafe;
 use std::sync::OnceLock;
+use std::time::Duration;
 
 use crate::fork::{Guard, Lock};
 
@@ -24,6 +25,18 @@ pub(crate) trait Source: Sync + RefUnwindSafe {
 
     /// A copy of everything now. `name` is the profile's, to be put into [`Meta`](crate::snapshot::Meta).
     fn snapshot(&self, name: &'static str) -> Snapshot;
+
+    /// A part of it, or another state: `None` if it has no such view.
+    #[cfg_attr(not(feature = "http"), expect(dead_code, reason = "only the server asks"))]
+    fn view(&self, _name: &'static str, _view: View) -> Option<Snapshot> {
+        None
+    }
+
+    /// Whether it has views.
+    #[cfg_attr(not(feature = "http"), expect(dead_code, reason = "only the server asks"))]
+    fn has_views(&self) -> bool {
+        false
+    }
 
     /// Begins a window of its own, for profiles that have to be switched on to see anything.
     #[cfg_attr(
@@ -51,6 +64,16 @@ pub(crate) trait Source: Sync + RefUnwindSafe {
     fn rate(&self) -> Option<String> {
         None
     }
+}
+
+/// What is wanted of a profile, rather than all of it as of now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(not(feature = "http"), expect(dead_code, reason = "only the server asks"))]
+pub(crate) enum View {
+    /// What has been there for so long.
+    OlderThan(Duration),
+    /// Its state when there was most of it.
+    Peak,
 }
 
 /// How a window is sampled.
@@ -176,6 +199,14 @@ impl Profile {
             Content::Source(source) => source.snapshot(self.unique_name()),
             Content::Custom(members) => members.snapshot(self.unique_name()),
         }
+    }
+
+    /// Another view of it than [`snapshot`](Self::snapshot); where there is none, that one.
+    #[cfg_attr(not(feature = "http"), expect(dead_code, reason = "only the server asks"))]
+    pub(crate) fn view(&self, view: View) -> Snapshot {
+        let name = self.unique_name();
+        let seen = self.source().and_then(|source| source.view(name, view));
+        seen.unwrap_or_else(|| self.snapshot())
     }
 
     /// Adds `key` to a custom profile, with the stack of the caller: frames of the caller are left out, `skip` of

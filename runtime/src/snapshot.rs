@@ -24,6 +24,8 @@ pub(crate) enum Places {
     Code,
     /// Instructions, where the frames of our own hooks and of the allocator's plumbing are cut off at the leaf.
     Hooked,
+    /// The same, where those of the standard library's containers are cut off, too.
+    HookedQuietly,
     /// Sites that `#[profiled]` marked: `site::by_address` knows them.
     Scopes,
 }
@@ -82,6 +84,8 @@ pub(crate) struct Meta {
     /// `Some` exactly for windows: CPU sessions and deltas.
     pub(crate) duration: Option<Duration>,
     pub(crate) comments: Vec<String>,
+    /// Comments that text forms have at their end.
+    pub(crate) footer: Vec<String>,
     /// Values only grow while the process lives, so that a difference of two snapshots is a window.
     pub(crate) cumulative: bool,
     pub(crate) table: Option<Table>,
@@ -99,6 +103,7 @@ impl Default for Meta {
             time: SystemTime::UNIX_EPOCH,
             duration: None,
             comments: Vec::new(),
+            footer: Vec::new(),
             cumulative: false,
             table: None,
         }
@@ -244,6 +249,7 @@ impl Snapshot {
             time: earlier.meta.time,
             duration: Some(elapsed.max(Duration::from_nanos(1))),
             table: None,
+            footer: Vec::new(),
             shape: if self.meta.shape == Shape::Table { Shape::Count } else { self.meta.shape },
             ..self.meta.clone()
         };
@@ -266,6 +272,14 @@ impl Snapshot {
         self.rows.push(other);
         self.meta.comments.push(format!("{folded} of the smallest rows are folded into [other]"));
         self.settle();
+    }
+
+    /// Leaves out the standard library's containers at the leaves of stacks that begin in an allocator.
+    #[cfg_attr(not(feature = "http"), expect(dead_code, reason = "only the server asks"))]
+    pub(crate) fn hide_noise(&mut self) {
+        if self.meta.places == Places::Hooked {
+            self.meta.places = Places::HookedQuietly;
+        }
     }
 
     /// The sum of the values of each type.

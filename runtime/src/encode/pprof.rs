@@ -16,7 +16,7 @@ use super::CHUNK;
 use super::places::{Cut, Places, Varint};
 use crate::record::{LabelValue, ValueType};
 use crate::snapshot::{SampleRef, Snapshot};
-use crate::symbol::{Frame, Names, is_all_plumbing, plumbing};
+use crate::symbol::{Frame, Names};
 
 /// Field numbers of `Profile`; those of the smaller messages stand where they are written. See `proto.rs`.
 mod field {
@@ -214,9 +214,9 @@ impl<'a> Encoder<'a> {
                 Some(&cut) => cut,
                 None => {
                     let frames = self.names.at(address, table.epoch);
-                    let cut = match plumbing(&frames) {
-                        _ if is_all_plumbing(&frames) => Cut::All,
+                    let cut = match self.names.plumbing(&frames) {
                         0 => Cut::None,
+                        cut if cut == frames.len() => Cut::All,
                         cut => Cut::Some(cut, None),
                     };
                     table.places.cuts.insert(address, cut);

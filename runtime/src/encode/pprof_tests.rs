@@ -158,7 +158,8 @@ fn everything_that_is_known_of_a_profile_is_there() {
         Row { key: key(&[0x5000, pseudo::TRUNCATED]), values: [-1, 0, 0, 0] },
         Row { key: key(&[]), values: [1, 1, 0, 0] },
     ];
-    let snapshot = Snapshot::new(meta, rows, Arc::new(ModuleMap { modules: modules.collect() }));
+    let snapshot =
+        Snapshot::new(meta, rows, Arc::new(ModuleMap { modules: modules.collect(), elsewhere: false }));
     let profile = read(&snapshot, Level::Lines);
     let text = |index: i64| profile.string_table[index as usize].as_str();
     let kinds: Vec<_> = profile.sample_type.iter().map(|kind| (text(kind.r#type), text(kind.unit))).collect();

@@ -44,11 +44,15 @@ pub(super) fn write(snapshot: &Snapshot, names: Names<'_>, w: &mut impl Write) -
     for sample in snapshot.samples() {
         row(snapshot.meta.shape, sample, names, w)?;
     }
-    Ok(())
+    lines_of(&snapshot.meta.footer, w)
 }
 
 fn comments(snapshot: &Snapshot, w: &mut impl Write) -> io::Result<()> {
-    let lines = snapshot.meta.comments.iter().flat_map(|comment| comment.lines());
+    lines_of(&snapshot.meta.comments, w)
+}
+
+fn lines_of(comments: &[String], w: &mut impl Write) -> io::Result<()> {
+    let lines = comments.iter().flat_map(|comment| comment.lines());
     lines.into_iter().try_for_each(|line| writeln!(w, "# {line}"))
 }
 

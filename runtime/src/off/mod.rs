@@ -20,7 +20,11 @@ pub use snapshot::{Frame, SampleRef, Snapshot};
 
 /// The heap: what is alive, and what was ever allocated.
 pub mod heap {
-    pub use super::settings::{heap_rate as rate, heap_write as write, set_heap_rate as set_rate};
+    pub use super::settings::{
+        Estimate, HeapStats as Stats, heap_older_than as older_than, heap_peak as peak,
+        heap_peak_file as peak_file, heap_rate as rate, heap_read_peak_file as read_peak_file,
+        heap_stats as stats, heap_write as write, set_heap_rate as set_rate,
+    };
 }
 
 /// Waiting: who waited, and how long.

@@ -1,5 +1,6 @@
 //! Switches that switch nothing. Each answers that its profile was off before, and is.
 use std::io;
+use std::path::Path;
 use std::time::Duration;
 
 use super::Snapshot;
@@ -24,6 +25,82 @@ pub fn heap_rate() -> u64 {
 #[inline(always)]
 pub fn heap_write(_w: impl io::Write) -> Result<()> {
     Ok(())
+}
+
+/// A figure: 0.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Estimate {
+    /// 0.
+    pub value: u64,
+    /// 0.
+    pub standard_error: u64,
+}
+
+/// The heap in figures: all of them 0, or unknown.
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct HeapStats {
+    /// 0.
+    pub rate: u64,
+    /// 0.
+    pub allocated_bytes: Estimate,
+    /// 0.
+    pub allocated_objects: Estimate,
+    /// 0.
+    pub live_bytes: Estimate,
+    /// 0.
+    pub live_objects: Estimate,
+    /// 0.
+    pub peak_bytes: u64,
+    /// 0.
+    pub refused: u64,
+    /// Unknown.
+    pub resident_bytes: Option<u64>,
+    /// Unknown.
+    pub peak_resident_bytes: Option<u64>,
+    /// 0.
+    pub table_bytes: u64,
+    /// 0.
+    pub samples: u64,
+    /// 0.
+    pub lost_samples: u64,
+}
+
+/// The heap in figures: nothing is known of it.
+#[inline(always)]
+pub fn heap_stats() -> HeapStats {
+    HeapStats::default()
+}
+
+/// No peak is noted.
+#[inline(always)]
+pub fn heap_peak() -> Option<Snapshot> {
+    None
+}
+
+/// Writes no file.
+///
+/// # Errors
+/// None.
+#[inline(always)]
+pub fn heap_peak_file(_path: impl AsRef<Path>) -> Result<()> {
+    Ok(())
+}
+
+/// Reads no file.
+///
+/// # Errors
+/// [`Error::Unsupported`](crate::Error::Unsupported), always.
+#[inline(always)]
+pub fn heap_read_peak_file(_path: impl AsRef<Path>) -> Result<Snapshot> {
+    Err(crate::Error::Unsupported("reading a peak file: `profiled` is switched off"))
+}
+
+/// An empty snapshot.
+#[inline(always)]
+pub fn heap_older_than(_age: Duration) -> Snapshot {
+    Snapshot::default()
 }
 
 /// Sets the nanoseconds of waiting between two samples; 0 was and is in force.

@@ -49,7 +49,7 @@ pub(crate) fn modules() -> Arc<ModuleMap> {
         let text = vec![Segment { start: 0, end: u64::MAX, offset: 0 }];
         let (build_id, bias) = (Vec::new(), 0);
         let module = Module { path, build_id, bias, text, first_epoch: 0, last_epoch: u32::MAX };
-        Arc::new(ModuleMap { modules: vec![Arc::new(module)] })
+        Arc::new(ModuleMap { modules: vec![Arc::new(module)], elsewhere: false })
     };
     MODULES.get_or_init(make).clone()
 }

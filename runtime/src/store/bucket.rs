@@ -5,8 +5,8 @@ use super::intern::{Element, Record, Table};
 use super::{Labels, Stack};
 use crate::site::FunctionSite;
 
-/// Buckets kept of each kind. Beyond it samples go to a bucket of `[other]`: with 100 bytes each the bound is
-/// 26 MB a kind.
+/// Buckets kept of each kind. Beyond it samples go to a bucket of `[other]`: with 104 bytes each, at the most,
+/// the bound is 27 MB a kind.
 const MAX_BUCKETS: usize = 1 << 18;
 
 /// What tells one bucket from another.
@@ -50,15 +50,28 @@ pub(crate) struct Counters {
     pub(crate) second: AtomicU64,
 }
 
-/// All buckets of one kind.
-pub(crate) struct Buckets {
-    table: Table<Key, Counters>,
+/// What is counted of blocks of one size at one place.
+#[derive(Default)]
+pub(crate) struct Blocks {
+    /// Samples, ever.
+    pub(crate) allocated: AtomicU64,
+    /// Those of them that were freed.
+    pub(crate) freed: AtomicU64,
+    /// The two when the heap was at its peak.
+    pub(crate) at_peak: [AtomicU64; 2],
+    /// The bytes that one sample stands for, once they were asked for.
+    pub(crate) bytes: AtomicU64,
+}
+
+/// All buckets of one kind, which count `V`.
+pub(crate) struct Buckets<V: 'static = Counters> {
+    table: Table<Key, V>,
 }
 
 /// A bucket: live as long as the process.
-pub(crate) type Bucket = Record<Key, Counters>;
+pub(crate) type Bucket<V = Counters> = Record<Key, V>;
 
-impl Bucket {
+impl<V> Bucket<V> {
     /// What this bucket is for.
     pub(crate) fn key(&self) -> Key {
         self.elements()[0]
@@ -71,13 +84,13 @@ fn coarse(what: u64) -> u64 {
     if what < 1 << 16 { what } else { what >> low << low }
 }
 
-impl Buckets {
-    pub(crate) const fn new() -> Buckets {
+impl<V: Default> Buckets<V> {
+    pub(crate) const fn new() -> Buckets<V> {
         Buckets { table: Table::new(MAX_BUCKETS) }
     }
 
     /// The bucket of `key`, or the `[other]` of its kind when there are too many. `None` when memory is out.
-    pub(crate) fn get(&'static self, key: Key) -> Option<&'static Bucket> {
+    pub(crate) fn get(&'static self, key: Key) -> Option<&'static Bucket<V>> {
         self.table.intern(&[key], 0).or_else(|| {
             // These few are let in beyond the limit: they differ only in what the weights need.
             let other = Key {
@@ -91,7 +104,7 @@ impl Buckets {
         })
     }
 
-    pub(crate) fn iter(&'static self) -> impl Iterator<Item = &'static Bucket> {
+    pub(crate) fn iter(&'static self) -> impl Iterator<Item = &'static Bucket<V>> {
         self.table.iter()
     }
 

@@ -43,6 +43,11 @@ impl Labels {
         Labels::intern(&encoded)
     }
 
+    /// What it was interned from.
+    pub(crate) fn encoded(self) -> &'static [u8] {
+        self.0.elements()
+    }
+
     /// The pairs, by key.
     pub(crate) fn iter(self) -> impl Iterator<Item = (&'static str, &'static str)> + use<> {
         pairs(self.0.elements())

@@ -6,15 +6,21 @@
 //!
 //! A key may stand in any of the eight slots of its line, in any level. A lookup reads one cache line a level and
 //! needs no tombstones, as an empty slot ends no search. Levels grow fourfold as they are needed, and stay.
+//!
+//! Before it, a filter counts sampled blocks a page. Its counts are of 16 bits, so that they never stick: a page holds
+//! 512 blocks of 8 bytes, and after a spell at rate 1 everything is as it was before.
 use std::alloc::Layout;
-use std::sync::atomic::{AtomicPtr, AtomicU8, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{
+    AtomicPtr, AtomicU16, AtomicU32, AtomicU64, AtomicUsize, Ordering::Acquire, Ordering::Relaxed,
+    Ordering::Release, fence,
+};
 
-use super::bucket::Bucket;
+use super::bucket::{Blocks, Bucket};
 use crate::sys;
 
 /// Slots of a line: eight keys are one cache line.
 const LINE: usize = 8;
-/// Lines of the first level: 16 Ki slots, 256 KiB.
+/// Lines of the first level: 16 Ki slots, 320 KiB.
 const FIRST: usize = 2048;
 /// Eight levels hold 350 million blocks; what does not fit is counted by the caller.
 const LEVELS: usize = 8;
@@ -22,19 +28,33 @@ const LEVELS: usize = 8;
 /// Pages the filter tells apart. At 32 GiB live and one sample in 512 KiB, 64 Ki samples fill 1.6 % of it.
 const PAGES: usize = 1 << 22;
 
+/// The key of a slot that somebody is at: no block lies there.
+const TAKEN: u64 = 1;
+
 #[repr(C, align(64))]
 struct Line {
     keys: [AtomicU64; LINE],
     values: [AtomicPtr<()>; LINE],
 }
 
+/// When the blocks of a line were allocated: kept apart, so that a line is two cache lines and no more.
+#[repr(C, align(32))]
+struct Births([AtomicU32; LINE]);
+
 /// Sampled blocks by address.
 pub(crate) struct Live {
     levels: [AtomicPtr<Line>; LEVELS],
     count: AtomicUsize,
-    /// How many sampled blocks begin in a page, modulo the filter's size. At 255 it sticks: better a look too many
-    /// than one too few.
-    filter: [AtomicU8; PAGES],
+    /// How many sampled blocks begin in a page, modulo the filter's size. At the top it sticks: better a look too many
+    /// than one too few. For that 65 535 blocks would have to begin at addresses of the same page, 16 GiB apart.
+    filter: [AtomicU16; PAGES],
+}
+
+/// A sampled block.
+pub(crate) struct Block {
+    pub(crate) bucket: &'static Bucket<Blocks>,
+    /// What `insert` was told.
+    pub(crate) birth: u32,
 }
 
 impl Live {
@@ -42,7 +62,7 @@ impl Live {
         Live {
             levels: [const { AtomicPtr::new(std::ptr::null_mut()) }; LEVELS],
             count: AtomicUsize::new(0),
-            filter: [const { AtomicU8::new(0) }; PAGES],
+            filter: [const { AtomicU16::new(0) }; PAGES],
         }
     }
 
@@ -52,21 +72,22 @@ impl Live {
     /// happened before.
     #[inline(always)]
     pub(crate) fn may_hold(&self, address: usize) -> bool {
-        self.filter[page(address)].load(Ordering::Relaxed) != 0
+        self.filter[page(address)].load(Relaxed) != 0
     }
 
     /// Notes a block. `false` when there is no room or no memory left: then it is not noted.
-    pub(crate) fn insert(&self, address: usize, bucket: &'static Bucket) -> bool {
+    pub(crate) fn insert(&self, address: usize, bucket: &'static Bucket<Blocks>, birth: u32) -> bool {
         for level in 0..LEVELS {
-            let Some(line) = self.line(level, address, true) else { return false };
-            for (key, value) in line.keys.iter().zip(&line.values) {
-                if key.load(Ordering::Relaxed) == 0
-                    && key.compare_exchange(0, address as u64, Ordering::Relaxed, Ordering::Relaxed).is_ok()
-                {
-                    value.store(std::ptr::from_ref(bucket).cast_mut().cast(), Ordering::Relaxed);
+            let Some((line, births)) = self.line(level, address, true) else { return false };
+            for ((key, value), born) in line.keys.iter().zip(&line.values).zip(&births.0) {
+                if key.load(Relaxed) == 0 && key.compare_exchange(0, TAKEN, Acquire, Relaxed).is_ok() {
+                    value.store(std::ptr::from_ref(bucket).cast_mut().cast(), Relaxed);
+                    born.store(birth, Relaxed);
+                    // Whoever finds the key finds what belongs to it.
+                    key.store(address as u64, Release);
                     let filter = &self.filter[page(address)];
-                    _ = filter.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |n| n.checked_add(1));
-                    self.count.fetch_add(1, Ordering::Relaxed);
+                    _ = filter.fetch_update(Relaxed, Relaxed, |n| n.checked_add(1));
+                    self.count.fetch_add(1, Relaxed);
                     return true;
                 }
             }
@@ -74,76 +95,121 @@ impl Live {
         false
     }
 
-    /// Takes a block out, if it was sampled, and gives its bucket.
-    pub(crate) fn remove(&self, address: usize) -> Option<&'static Bucket> {
+    /// Takes a block out, if it was sampled.
+    pub(crate) fn remove(&self, address: usize) -> Option<Block> {
         for level in 0..LEVELS {
-            let line = self.line(level, address, false)?;
-            for (key, value) in line.keys.iter().zip(&line.values) {
-                if key.load(Ordering::Relaxed) == address as u64 {
-                    let bucket = value.load(Ordering::Relaxed).cast::<Bucket>().cast_const();
-                    key.store(0, Ordering::Release);
+            let (line, births) = self.line(level, address, false)?;
+            for ((key, value), born) in line.keys.iter().zip(&line.values).zip(&births.0) {
+                if key.load(Relaxed) == address as u64 {
+                    let block = block(value.load(Relaxed), born.load(Relaxed));
+                    key.store(0, Release);
                     let filter = &self.filter[page(address)];
-                    _ = filter.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |n| match n {
-                        0 | u8::MAX => None,
+                    _ = filter.fetch_update(Relaxed, Relaxed, |n| match n {
+                        0 | u16::MAX => None,
                         n => Some(n - 1),
                     });
-                    self.count.fetch_sub(1, Ordering::Relaxed);
-                    return bucket_of(bucket);
+                    self.count.fetch_sub(1, Relaxed);
+                    return block;
                 }
             }
         }
         None
     }
 
-    fn line(&self, level: usize, address: usize, make: bool) -> Option<&Line> {
-        let lines = FIRST << (2 * level);
-        let mut first = self.levels[level].load(Ordering::Acquire);
-        if first.is_null() {
-            if !make {
-                return None;
-            }
-            let size = Layout::array::<Line>(lines).ok()?.size();
-            let fresh = sys::memory::map(size)?;
-            let placed = self.levels[level].compare_exchange(
-                std::ptr::null_mut(),
-                fresh.cast().as_ptr(),
-                Ordering::AcqRel,
-                Ordering::Acquire,
-            );
-            first = match placed {
-                Ok(_) => fresh.cast().as_ptr(),
-                Err(theirs) => {
-                    sys::memory::unmap(fresh, size);
-                    theirs
-                }
-            };
+    /// Every block that is there all the time that this takes, and some of the others.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = Block> {
+        (0..LEVELS)
+            .flat_map(move |level| (0..lines(level)).map_while(move |line| self.at(level, line)))
+            .flat_map(|(line, births)| {
+                line.keys.iter().zip(&line.values).zip(&births.0).filter_map(|((key, value), born)| {
+                    let address = key.load(Acquire);
+                    let found = (value.load(Relaxed), born.load(Relaxed));
+                    fence(Acquire);
+                    // If it is still this key, what we read belongs to it.
+                    (address > TAKEN && key.load(Relaxed) == address).then(|| block(found.0, found.1))?
+                })
+            })
+    }
+
+    /// Blocks that are noted.
+    pub(crate) fn count(&self) -> usize {
+        self.count.load(Relaxed)
+    }
+
+    /// Bytes of memory: the levels that are mapped, and the pages of the filter that were touched.
+    pub(crate) fn memory(&self) -> usize {
+        let levels = (0..LEVELS).filter(|&level| !self.levels[level].load(Relaxed).is_null());
+        levels.filter_map(size).sum::<usize>() + sys::memory::touched(&self.filter)
+    }
+
+    fn line(&self, level: usize, address: usize, make: bool) -> Option<(&Line, &Births)> {
+        if make && self.levels[level].load(Acquire).is_null() {
+            self.make(level)?;
         }
         // Blocks are aligned to 16 bytes: the bits above scatter.
         let hash = (address as u64 >> 4).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        let index = (hash >> 32) as usize % lines;
-        line_at(first, index)
+        self.at(level, (hash >> 32) as usize % lines(level))
     }
+
+    /// A line of a level that is there.
+    fn at(&self, level: usize, line: usize) -> Option<(&Line, &Births)> {
+        line_of(self.levels[level].load(Acquire), lines(level), line)
+    }
+
+    /// Maps a level, unless another thread was faster. `None`: memory is out.
+    #[cold]
+    fn make(&self, level: usize) -> Option<()> {
+        let size = size(level)?;
+        let fresh = sys::memory::map(size)?;
+        let null = std::ptr::null_mut();
+        let placed = self.levels[level].compare_exchange(null, fresh.cast().as_ptr(), Release, Relaxed);
+        if placed.is_err() {
+            sys::memory::unmap(fresh, size);
+        }
+        Some(())
+    }
+}
+
+const fn lines(level: usize) -> usize {
+    FIRST << (2 * level)
+}
+
+/// A level in memory: the lines, and behind them the births.
+fn size(level: usize) -> Option<usize> {
+    let (lines, _) = Layout::array::<Line>(lines(level)).ok()?.extend(births(level)?).ok()?;
+    Some(lines.size())
+}
+
+fn births(level: usize) -> Option<Layout> {
+    Layout::array::<Births>(lines(level)).ok()
 }
 
 fn page(address: usize) -> usize {
     (address >> 12) % PAGES
 }
 
-mod fence {
-    #![expect(unsafe_code, reason = "turns the pointers that the map keeps back into references")]
-    use super::{Bucket, Line};
+fn block(bucket: *mut (), birth: u32) -> Option<Block> {
+    Some(Block { bucket: bucket_of(bucket)?, birth })
+}
 
-    pub(super) fn line_at<'a>(first: *mut Line, index: usize) -> Option<&'a Line> {
-        // SAFETY: a level is mapped whole, zeroed, is never unmapped, and the index was reduced to its size.
-        unsafe { first.add(index).as_ref() }
+mod pointers {
+    #![expect(unsafe_code, reason = "turns the pointers that the map keeps back into references")]
+    use super::{Births, Blocks, Bucket, Line};
+
+    pub(super) fn line_of<'a>(first: *mut Line, lines: usize, line: usize) -> Option<(&'a Line, &'a Births)> {
+        if first.is_null() || line >= lines {
+            return None;
+        }
+        // SAFETY: a level is mapped whole, zeroed, the births behind the lines, and is never unmapped.
+        unsafe { Some((&*first.add(line), &*first.add(lines).cast::<Births>().add(line))) }
     }
 
-    pub(super) fn bucket_of(bucket: *const Bucket) -> Option<&'static Bucket> {
-        // SAFETY: `insert` put a `&'static` there; null only while it is at it, when nobody can ask for the block.
-        unsafe { bucket.as_ref() }
+    pub(super) fn bucket_of(bucket: *mut ()) -> Option<&'static Bucket<Blocks>> {
+        // SAFETY: `insert` put a `&'static` there, before the key under which it was found.
+        unsafe { bucket.cast::<Bucket<Blocks>>().cast_const().as_ref() }
     }
 }
-use fence::{bucket_of, line_at};
+use pointers::{bucket_of, line_of};
 
 #[cfg(test)]
 mod tests {
@@ -152,9 +218,9 @@ mod tests {
     use crate::store::{Labels, Stack};
 
     static LIVE: Live = Live::new();
-    static BUCKETS: Buckets = Buckets::new();
+    static BUCKETS: Buckets<Blocks> = Buckets::new();
 
-    fn bucket(what: u64) -> &'static Bucket {
+    fn bucket(what: u64) -> &'static Bucket<Blocks> {
         let key = Key { stack: Stack::other(), labels: Labels::none(), scope: None, what, rate: 0 };
         BUCKETS.get(key).unwrap()
     }
@@ -169,17 +235,64 @@ mod tests {
                         (0..20_000).map(|n| (thread << 40) + 0x1000 + n * 48).collect();
                     for &address in &addresses {
                         assert!(!LIVE.may_hold(address) || LIVE.remove(address).is_none());
-                        assert!(LIVE.insert(address, bucket((address % 7) as u64)));
+                        assert!(LIVE.insert(address, bucket((address % 7) as u64), address as u32));
                     }
                     for &address in addresses.iter().rev() {
                         assert!(LIVE.may_hold(address));
                         let found = LIVE.remove(address).expect("it is in there");
-                        assert_eq!(found.key().what, (address % 7) as u64);
+                        assert_eq!(found.bucket.key().what, (address % 7) as u64);
+                        assert_eq!(found.birth, address as u32);
                         assert!(LIVE.remove(address).is_none());
                     }
                 });
             }
         });
-        assert_eq!(LIVE.count.load(Ordering::Relaxed), 0);
+        assert_eq!((LIVE.count(), LIVE.iter().count()), (0, 0));
+    }
+
+    /// While blocks come and go, whoever looks through them finds those that stay, each with what belongs to it.
+    #[test]
+    fn those_that_stay_are_found_while_others_come_and_go() {
+        static LIVE: Live = Live::new();
+        let stay: Vec<usize> = (1..=10_000).map(|n| (1 << 44) + n * 64).collect();
+        for &address in &stay {
+            assert!(LIVE.insert(address, bucket(1000), 5));
+        }
+        let done = std::sync::atomic::AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            for thread in 2..4_u32 {
+                let done = &done;
+                scope.spawn(move || {
+                    for turn in 0..200 {
+                        let addresses =
+                            (1..500).map(|n| ((thread as usize) << 40) + n * 4096 + turn % 7 * 16);
+                        for address in addresses.clone() {
+                            assert!(LIVE.insert(address, bucket(u64::from(thread)), thread));
+                        }
+                        for address in addresses {
+                            assert!(LIVE.remove(address).is_some());
+                        }
+                    }
+                    done.store(true, Relaxed);
+                });
+            }
+            while !done.load(Relaxed) {
+                let mut found = 0;
+                for block in LIVE.iter() {
+                    match (block.bucket.key().what, block.birth) {
+                        (1000, 5) => found += 1,
+                        (what, birth) => assert_eq!(what, u64::from(birth)),
+                    }
+                }
+                assert_eq!(found, stay.len());
+            }
+        });
+        // A page that was full of samples is as good as new when they are gone.
+        let page: Vec<usize> = (0..512).map(|n| (5 << 40) + n * 8).collect();
+        for &address in &page {
+            assert!(LIVE.insert(address, bucket(8), 0));
+        }
+        page.iter().for_each(|&address| _ = LIVE.remove(address));
+        assert!(!LIVE.may_hold(page[0]));
     }
 }

@@ -37,6 +37,13 @@ pub(super) fn is_plumbing(name: &str) -> bool {
     glue.is_none() && (path.starts_with("alloc::alloc::"))
 }
 
+/// Whether a function is of the standard library's containers, or of what they are made from: how a vector grows says
+/// little about who grows it.
+pub(super) fn is_container(name: &str) -> bool {
+    const LIBRARY: [&str; 4] = ["alloc::", "core::", "hashbrown::", "std::collections::"];
+    LIBRARY.iter().any(|path| subject(name).starts_with(path))
+}
+
 /// Of `<T as Trait>::f` and `<T>::f` the type, of `a::b` itself; references are looked through.
 fn subject(name: &str) -> &str {
     name.trim_start_matches(['<', '&']).trim_start_matches("mut ").trim_start_matches("dyn ")

@@ -50,7 +50,7 @@ pub(crate) fn module_map() -> Arc<ModuleMap> {
         let path = path.to_owned();
         Arc::new(Module { path, build_id, bias, text, first_epoch: 0, last_epoch: u32::MAX })
     });
-    Arc::new(ModuleMap { modules: modules.collect() })
+    Arc::new(ModuleMap { modules: modules.collect(), elsewhere: false })
 }
 
 #[test]

@@ -173,7 +173,10 @@ impl<'a> Names<'a> {
             };
         }
         match self.module(address, epoch) {
-            Some((index, module)) => resolve::resolve(address, module, index == 0, self.level),
+            Some((index, module)) => {
+                let main = index == 0 && !self.snapshot.modules.elsewhere;
+                resolve::resolve(address, module, main, self.level)
+            }
             None => [].into(),
         }
     }
@@ -195,7 +198,15 @@ impl<'a> Names<'a> {
 
     /// Whether our own plumbing is to be left out at the leaf.
     pub(crate) fn cuts(&self) -> bool {
-        self.snapshot.meta.places == Places::Hooked
+        matches!(self.snapshot.meta.places, Places::Hooked | Places::HookedQuietly)
+    }
+
+    /// How many of the innermost `frames` are to be left out: our own hooks, allocator plumbing, and the standard
+    /// library's containers where those are noise.
+    pub(crate) fn plumbing(&self, frames: &[Frame]) -> usize {
+        let quietly = self.snapshot.meta.places == Places::HookedQuietly;
+        let cut = |name: &str| demangle::is_plumbing(name) || quietly && demangle::is_container(name);
+        frames.iter().take_while(|frame| cut(&frame.name)).count()
     }
 
     /// A whole stack, leaf first, our own plumbing left out.
@@ -207,24 +218,15 @@ impl<'a> Names<'a> {
             .map(|&address| Place { address, frames: self.at(address, epoch), cut: 0 })
             .collect();
         if self.cuts() {
-            let whole = places.iter().take_while(|place| is_all_plumbing(&place.frames)).count();
+            let all = |frames: &[Frame]| !frames.is_empty() && self.plumbing(frames) == frames.len();
+            let whole = places.iter().take_while(|place| all(&place.frames)).count();
             if whole < places.len() {
                 places.drain(..whole);
-                places[0].cut = plumbing(&places[0].frames);
+                places[0].cut = self.plumbing(&places[0].frames);
             }
         }
         places
     }
-}
-
-/// How many of the innermost frames are our own hooks or allocator plumbing.
-pub(crate) fn plumbing(frames: &[Frame]) -> usize {
-    frames.iter().take_while(|frame| demangle::is_plumbing(&frame.name)).count()
-}
-
-/// Whether there is nothing but plumbing, and some of it.
-pub(crate) fn is_all_plumbing(frames: &[Frame]) -> bool {
-    !frames.is_empty() && plumbing(frames) == frames.len()
 }
 
 impl<'a> SampleRef<'a> {

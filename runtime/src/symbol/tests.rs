@@ -148,7 +148,7 @@ fn an_unloaded_library_gets_no_name_of_its_successor() {
     let mut snapshot = snapshot_of(&[&[entry]], Places::Code);
     let mut module = Module::clone(&snapshot.modules.modules[0]);
     module.first_epoch = 1;
-    snapshot.modules = Arc::new(ModuleMap { modules: vec![Arc::new(module)] });
+    snapshot.modules = Arc::new(ModuleMap { modules: vec![Arc::new(module)], ..ModuleMap::default() });
     let frames: Vec<Frame> = snapshot.samples().next().unwrap().frames().collect();
     assert_eq!(frames[0].name(), format!("{entry:#x}"));
 }
@@ -158,10 +158,17 @@ fn plumbing_is_cut_at_the_leaf_only() {
     let frame = |name: &str| Frame::test(name, "", (1, 1), 0x1000, 0);
     let ours = frame("profiled::hook::alloc::sample");
     let theirs = frame("shop::main");
-    assert_eq!(plumbing(&[ours.clone(), theirs.clone(), ours.clone()]), 1);
-    assert!(is_all_plumbing(&[ours.clone(), ours.clone()]));
-    assert!(!is_all_plumbing(&[]), "an address without a name is not ours");
-    assert!(!is_all_plumbing(&[ours, theirs]));
+    let container = frame("alloc::raw_vec::RawVec<u8>::grow_one");
+    let cut = |places: Places, frames: &[Frame]| {
+        let snapshot = Snapshot { meta: Meta { places, ..Meta::default() }, ..Snapshot::default() };
+        Names::new(&snapshot, Level::Names).plumbing(frames)
+    };
+    assert_eq!(cut(Places::Hooked, &[ours.clone(), theirs.clone(), ours.clone()]), 1);
+    assert_eq!(cut(Places::Hooked, &[ours.clone(), ours.clone()]), 2);
+    assert_eq!(cut(Places::Hooked, &[]), 0, "an address without a name is not ours");
+    let grown = [ours, container.clone(), theirs, container];
+    assert_eq!(cut(Places::Hooked, &grown), 1);
+    assert_eq!(cut(Places::HookedQuietly, &grown), 2);
 }
 
 #[test]

@@ -53,7 +53,7 @@ pub(super) fn begin(sp: u64) {
     let (modules, changes) = sys::modules::at_start();
     let known: Vec<Known> = modules.map(|module| New::of_start(&module).finish(0)).collect();
     let modules = known.iter().map(|known| known.module.clone()).collect();
-    writer.replace(State::new(0, ModuleMap { modules }, known, changes));
+    writer.replace(State::new(0, ModuleMap { modules, elsewhere: false }, known, changes));
 }
 
 /// Brings the state up to date with the loader. Ordinary code only.
@@ -193,7 +193,7 @@ impl State {
                 }
             });
         }
-        State::new(epoch, ModuleMap { modules }, known, changes)
+        State::new(epoch, ModuleMap { modules, elsewhere: false }, known, changes)
     }
 
     /// The first of `addresses` that is not where we believe it is: the frames before it are right. What was
@@ -257,7 +257,7 @@ mod tests {
     fn a_gone_module_keeps_its_addresses_in_its_own_epochs() {
         let changes = |added, removed| Changes { added, removed };
         let main = new("main", 0x1000, 0).finish(0);
-        let map = ModuleMap { modules: vec![main.module.clone()] };
+        let map = ModuleMap { modules: vec![main.module.clone()], elsewhere: false };
         let state = State::new(0, map, vec![main.clone()], changes(1, 0));
 
         let state = state.next(vec![Ok(main.clone()), Err(new("a", 0x8000, 1))], changes(2, 0));

@@ -75,16 +75,23 @@ async fn profile(
     permit: SemaphorePermit<'static>,
     gone: impl Future<Output = Refusal>,
 ) -> Result<Vec<u8>, Refusal> {
-    let Request { profile, window, format, rows, symbols, .. } = request;
+    let Request { profile, window, format, rows, symbols, view, noise, .. } = request;
     // The permit goes along: an answer nobody waits for counts until its work is really over.
     let finish = |collect: Box<dyn FnOnce() -> Result<Snapshot> + Send>| {
         off_thread(move || {
             let _permit = permit;
-            encode(collect()?, format, rows, symbols)
+            let mut snapshot = collect()?;
+            if !noise {
+                snapshot.hide_noise();
+            }
+            encode(snapshot, format, rows, symbols)
         })
     };
     let bytes = match window {
-        None => finish(Box::new(|| Ok(profile.snapshot()))).await?,
+        None => {
+            finish(Box::new(move || Ok(view.map_or_else(|| profile.snapshot(), |view| profile.view(view)))))
+                .await?
+        }
         Some((length, Window::Started(how))) => {
             let source = profile.source();
             let start = move || match source {

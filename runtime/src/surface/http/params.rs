@@ -5,7 +5,7 @@ use ::http::StatusCode;
 
 use super::reply::Refusal;
 use crate::encode::{Format, supported};
-use crate::profile::How;
+use crate::profile::{How, View};
 use crate::symbol::Level;
 
 /// The longest window.
@@ -120,6 +120,32 @@ impl Params {
         match self.number("hz", "must be a number of samples a second")? {
             Some(0) => Err(invalid("hz", "0", "must be a number of samples a second")),
             hz => Ok(hz.unwrap_or(100)),
+        }
+    }
+
+    /// `age` and `peak`: another view of a profile.
+    pub(super) fn view(&self) -> Result<Option<View>, Refusal> {
+        let peak = self.switch("peak")?.unwrap_or(false);
+        let Some(value) = self.get("age") else { return Ok(peak.then_some(View::Peak)) };
+        let age = value.parse().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+        match age {
+            Some(_) if peak => Err(Refusal::new(StatusCode::BAD_REQUEST, "age and peak are incompatible")),
+            Some(age) => Ok(Some(View::OlderThan(age))),
+            None => Err(invalid("age", value, "must be a number of seconds")),
+        }
+    }
+
+    /// `noise`: whether the standard library's containers are shown where they allocate.
+    pub(super) fn noise(&self) -> Result<bool, Refusal> {
+        Ok(self.switch("noise")?.unwrap_or(true))
+    }
+
+    fn switch(&self, name: &str) -> Result<Option<bool>, Refusal> {
+        match self.get(name) {
+            None => Ok(None),
+            Some("0") => Ok(Some(false)),
+            Some("1") => Ok(Some(true)),
+            Some(value) => Err(invalid(name, value, "must be 0 or 1")),
         }
     }
 

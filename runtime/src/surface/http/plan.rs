@@ -10,7 +10,7 @@ use super::params::{Params, decode};
 use super::reply::{Content, Refusal};
 use crate::encode::Format;
 use crate::error::Error;
-use crate::profile::{How, Profile, lookup};
+use crate::profile::{How, Profile, View, lookup};
 use crate::symbol::Level;
 
 /// What to answer.
@@ -43,6 +43,10 @@ pub(super) struct Request {
     pub(super) window: Option<(Duration, Window)>,
     pub(super) format: Format,
     pub(super) symbols: Level,
+    /// Another view than all of it as of now.
+    pub(super) view: Option<View>,
+    /// Whether stacks that begin in an allocator show the standard library's containers at their leaves.
+    pub(super) noise: bool,
     /// 0 for all.
     pub(super) rows: usize,
     file: String,
@@ -134,6 +138,8 @@ fn cpu(params: &Params) -> Result<Request, Refusal> {
         window: Some((length, Window::Started(how))),
         format: params.format()?.unwrap_or(Format::Pprof),
         symbols: params.symbols()?,
+        view: None,
+        noise: true,
         rows: params.rows()?,
         file: "profile".to_owned(),
     })
@@ -163,6 +169,13 @@ fn named(name: &str, params: &Params) -> Result<Request, Refusal> {
     if !matches!(window, Some((_, Window::Started(_)))) && params.says_how() {
         return Err(bad("hz and mode are for windows that are sampled on request, as /profile is"));
     }
+    let view = params.view()?;
+    if view.is_some() && !profile.source().is_some_and(|source| source.has_views()) {
+        return Err(bad("age and peak are for heap and allocs"));
+    }
+    if view.is_some() && seconds.is_some() {
+        return Err(bad("age and peak are incompatible with seconds"));
+    }
     let delta = if matches!(window, Some((_, Window::Difference))) { "-delta" } else { "" };
     Ok(Request {
         profile,
@@ -170,6 +183,8 @@ fn named(name: &str, params: &Params) -> Result<Request, Refusal> {
         format,
         rows: params.rows()?,
         symbols: params.symbols()?,
+        view,
+        noise: params.noise()?,
         file: format!("{name}{delta}"),
     })
 }

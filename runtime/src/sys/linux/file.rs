@@ -7,6 +7,19 @@ use std::path::Path;
 #[cfg(unix)]
 use std::{os::fd::AsRawFd, ptr, slice};
 
+/// Writes all of `bytes` at `offset`. It allocates nothing.
+pub(crate) fn write_at(file: &File, bytes: &[u8], offset: u64) -> io::Result<()> {
+    std::os::unix::fs::FileExt::write_all_at(file, bytes, offset)
+}
+
+/// The most bytes that a file of ours may have; `None` if there is no limit. Beyond it a signal kills the process.
+pub(crate) fn most_bytes() -> Option<u64> {
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: a good pointer.
+    let known = unsafe { libc::getrlimit(libc::RLIMIT_FSIZE, &raw mut limit) } == 0;
+    (known && limit.rlim_cur != libc::RLIM_INFINITY).then_some(limit.rlim_cur)
+}
+
 /// A file's content. Mapped where that is possible, so that the parts that nobody reads cost nothing.
 ///
 /// Whoever cuts a mapped file short makes reading it a `SIGBUS`. Only files that this process runs from are opened

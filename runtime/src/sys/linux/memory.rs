@@ -1,5 +1,6 @@
 #![expect(unsafe_code, reason = "maps memory")]
 //! Pages from beneath the allocator.
+use std::ffi::c_void;
 use std::ptr::{self, NonNull};
 
 /// Zeroed pages, at least `size` bytes, or `None` when the system has none left. They cost memory once touched.
@@ -15,4 +16,16 @@ pub(crate) fn map(size: usize) -> Option<NonNull<u8>> {
 pub(crate) fn unmap(memory: NonNull<u8>, size: usize) {
     // SAFETY: the caller had it from `map` with this size, and is the last to know it.
     _ = unsafe { libc::munmap(memory.as_ptr().cast(), size) };
+}
+
+/// How many bytes of `memory`'s pages are there: one that was never written costs nothing.
+pub(crate) fn touched<T>(memory: &[T]) -> usize {
+    const PAGE: usize = 4096;
+    let start = (&raw const *memory).addr() & !(PAGE - 1);
+    let len = (&raw const *memory).addr() + size_of_val(memory) - start;
+    let mut pages = vec![0_u8; len.div_ceil(PAGE)];
+    let start = (&raw const *memory).cast::<c_void>().with_addr(start).cast_mut();
+    // SAFETY: the pages of a slice that is there, and a byte for each.
+    let failed = unsafe { libc::mincore(start, len, pages.as_mut_ptr()) } != 0;
+    if failed { 0 } else { pages.iter().filter(|&&page| page & 1 != 0).count() * PAGE }
 }

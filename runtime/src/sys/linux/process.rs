@@ -1,6 +1,6 @@
 #![expect(unsafe_code, reason = "registers callbacks with libc")]
 //! The process, its forks, and the ends of its threads.
-use std::ffi::c_void;
+use std::ffi::{CStr, c_void};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 /// Has `before` called on the thread that forks, then the others on either side. They stay for ever.
@@ -18,6 +18,9 @@ pub(crate) fn thread_id() -> i32 {
 
 const NO_KEY: u32 = u32::MAX;
 static KEY: AtomicU32 = AtomicU32::new(NO_KEY);
+
+/// [`at_thread_end`] may be called from within the allocator.
+pub(crate) const NOTES_ENDS_WHILE_ALLOCATING: bool = true;
 
 /// Has `ended` called with `value` when this thread ends, after its Rust thread-locals are gone. Not on the main
 /// thread when the process exits. The caller holds a lock, so that two threads do not make the key at once. `false`: the
@@ -43,6 +46,34 @@ pub(crate) fn die(message: &str) -> ! {
         libc::write(libc::STDERR_FILENO, message.as_ptr().cast(), message.len());
         libc::abort()
     }
+}
+
+/// Writes `message` to standard error, without a lock or an allocation.
+pub(crate) fn warn(message: &str) {
+    // SAFETY: reads what it is given.
+    unsafe { libc::write(libc::STDERR_FILENO, message.as_ptr().cast(), message.len()) };
+}
+
+/// The whole number that an environment variable holds; `Some(Err)` if what it holds is none. It allocates nothing.
+///
+/// Whoever calls it first does so before `main`, or where the library is opened that we are in: C has no safe way to
+/// read the environment while another thread changes it.
+pub(crate) fn number_in_environment(name: &CStr) -> Option<Result<u64, ()>> {
+    // SAFETY: the name ends in 0; what is returned stays until somebody changes the variable.
+    let value = unsafe { libc::getenv(name.as_ptr()).as_ref() }?;
+    // SAFETY: as above: a text that ends in 0.
+    let value = unsafe { CStr::from_ptr(value) };
+    Some(value.to_str().ok().and_then(|value| value.trim().parse().ok()).ok_or(()))
+}
+
+/// Bytes of the process that are resident, and the most that ever were.
+pub(crate) fn resident_memory() -> Option<(u64, u64)> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let kilobytes = |name: &str| {
+        let line = status.lines().find_map(|line| line.strip_prefix(name))?;
+        line.trim().trim_end_matches(" kB").parse::<u64>().ok()
+    };
+    Some((kilobytes("VmRSS:")? << 10, kilobytes("VmHWM:")? << 10))
 }
 
 /// The kernel's release, such as `6.1.0-18-amd64`.

@@ -30,6 +30,11 @@ pub(crate) fn unmap(memory: NonNull<u8>, size: usize) {
     unsafe { System.dealloc(memory.cast::<NonNull<u8>>().sub(1).read().as_ptr(), layout) };
 }
 
+/// How many bytes of `memory` cost anything: nobody tells, so all of them.
+pub(crate) fn touched<T>(memory: &[T]) -> usize {
+    size_of_val(memory)
+}
+
 fn layout(size: usize) -> Option<Layout> {
     Layout::from_size_align(size.checked_add(PAGE)?, 16).ok()
 }

@@ -1,7 +1,7 @@
 #![expect(unsafe_code, reason = "calls back with the pointer it was given")]
 //! The process and the ends of its threads.
 use std::cell::Cell;
-use std::ffi::c_void;
+use std::ffi::{CStr, c_void};
 use std::sync::atomic::{AtomicI32, Ordering};
 
 /// `std` knows of no fork: a forked child may find locks of ours held for ever, and must not ask for profiles.
@@ -30,12 +30,31 @@ thread_local! {
     static AT_END: AtEnd = const { AtEnd(Cell::new(None)) };
 }
 
+/// [`at_thread_end`] must not be called from within the allocator.
+pub(crate) const NOTES_ENDS_WHILE_ALLOCATING: bool = false;
+
 /// Has `ended` called with `value` when this thread ends, among its other thread-locals. `false`: it is ending already.
 ///
 /// The first call on a thread may allocate, to note the destructor. The caller is inside ourselves, so that hooks only
 /// forward that; it is never the allocator's hook, which may have been called by this very noting.
 pub(crate) fn at_thread_end(value: *mut c_void, ended: unsafe extern "C" fn(*mut c_void)) -> bool {
     AT_END.try_with(|at_end| at_end.0.set(Some((value, ended)))).is_ok()
+}
+
+/// Writes `message` to standard error.
+pub(crate) fn warn(message: &str) {
+    eprint!("{message}");
+}
+
+/// The whole number that an environment variable holds; `Some(Err)` if what it holds is none.
+pub(crate) fn number_in_environment(name: &CStr) -> Option<Result<u64, ()>> {
+    let value = std::env::var_os(name.to_str().ok()?)?;
+    Some(value.to_str().and_then(|value| value.trim().parse().ok()).ok_or(()))
+}
+
+/// `std` does not tell.
+pub(crate) fn resident_memory() -> Option<(u64, u64)> {
+    None
 }
 
 /// Writes `message` to standard error and aborts. No signal handler of ours exists here that could be at fault.
