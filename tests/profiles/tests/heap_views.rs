@@ -295,7 +295,7 @@ fn what_is_old_is_told_from_what_is_new() {
         assert_eq!(row.values[..2], row.values[2..], "all values are those blocks'");
         assert_eq!(count(&older(600.0), "heap_views::leaks"), 0);
         drop((old, new));
-        assert_eq!(count(&older(1.0), "heap_views::leaks"), 30, "what is freed is gone");
+        assert_eq!(count(&older(0.0), "heap_views::leaks"), 30, "what is freed is gone");
         drop(both);
         assert_eq!(count(&older(0.0), "heap_views::leaks"), 0);
     });
