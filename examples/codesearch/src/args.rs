@@ -15,6 +15,7 @@ codesearch --once DIR [--out FOLDER]
 --rounds N         how often to index; 0 is for ever (default: 0; with --once: 1)
 --pause SECONDS    between two rounds (default: 2)
 --load N           queries a second that the program asks itself; 0 is none (default: 5)
+--leak             remember all queries and files, and never forget them: a leak to look for
 --http ADDR        where to answer queries (default: 127.0.0.1:7070)
 --pprof ADDR       where to serve profiles (default: 127.0.0.1:6060)";
 
@@ -28,6 +29,7 @@ pub(crate) struct Args {
     pub(crate) rounds: usize,
     pub(crate) pause: Duration,
     pub(crate) load: f64,
+    pub(crate) leak: bool,
     pub(crate) http: String,
     pub(crate) pprof: String,
 }
@@ -42,6 +44,7 @@ pub(crate) fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Option<
         rounds: 0,
         pause: Duration::from_secs(2),
         load: 5.0,
+        leak: false,
         http: "127.0.0.1:7070".into(),
         pprof: "127.0.0.1:6060".into(),
     };
@@ -53,6 +56,7 @@ pub(crate) fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Option<
         match name {
             "-h" | "--help" => return Ok(None),
             "--once" => once = true,
+            "--leak" => args.leak = true,
             "--out" => out = Some(PathBuf::from(value()?)),
             "--threads" => args.threads = number(name, value()?, 1, 1_024)?,
             "--max-mb" => args.limit = number::<u64>(name, value()?, 1, 1 << 20)? << 20,

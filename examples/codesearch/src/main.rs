@@ -12,6 +12,7 @@ use std::thread;
 
 mod args;
 mod commands;
+mod history;
 mod index;
 mod once;
 mod query;
@@ -45,6 +46,9 @@ fn main() -> ExitCode {
         }
     };
     let commands = Arc::new(Commands::new(args.roots.clone(), args.limit, args.threads));
+    if args.leak {
+        history::leak();
+    }
     let done = match &args.once {
         Some(folder) => once::run(&commands, args.rounds, folder),
         None => run(&args, &commands),

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use profiled::{labels, profile, profiled};
 
 use crate::index::{self, trigrams};
-use crate::walk;
+use crate::{history, walk};
 
 /// Lines of generated code can be as long as the file.
 const LONGEST_LINE: usize = 160;
@@ -85,6 +85,7 @@ pub(crate) fn search(text: &[u8], limit: usize) -> Result<Answer, Refused> {
             answer.files += usize::from(answer.lines > before);
         }
     }
+    history::remember(text, &content);
     answer.took = begin.elapsed();
     Ok(answer)
 }
