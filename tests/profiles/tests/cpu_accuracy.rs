@@ -6,6 +6,7 @@
 #![expect(unsafe_code, reason = "signal masks, limits and timers")]
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
+use std::os::fd::AsRawFd as _;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -406,6 +407,7 @@ fn threads_that_wait_are_left_alone() {
     alone("threads_that_wait_are_left_alone", || {
         let session = at(1000);
         let (send, receive) = std::sync::mpsc::channel::<()>();
+        let over = AtomicBool::new(false);
         thread::scope(|scope| {
             thread::Builder::new()
                 .name("waits".to_owned())
@@ -419,21 +421,60 @@ fn threads_that_wait_are_left_alone() {
             // There are 500 ticks of the kernel's. While there are no young threads, the process's timer expires
             // at 40 of them.
             assert!(woken < 100, "woken {woken} times");
-            // Now some that only the process's timer sees, and one that blocks its signal.
-            let deaf = scope.spawn(|| {
-                block_signal();
-                blocking(2000 * MS);
+            // Now some that only the process's timer sees, and one that blocks its signal, as this one does: who waits
+            // is all that the kernel has left to give it to.
+            scope.spawn(|| {
+                while !over.load(Relaxed) {
+                    thread::scope(|scope| _ = scope.spawn(|| short_life(2 * MS)));
+                }
             });
-            while !deaf.is_finished() {
-                thread::scope(|scope| _ = scope.spawn(|| short_life(2 * MS)));
-            }
+            block_signal();
+            blocking(2000 * MS);
+            over.store(true, Relaxed);
             drop(send);
         });
         let profile = read_snapshot(&session.stop());
+        for s in profile.samples() {
+            eprintln!(
+                "{} {:?}",
+                s.value("cpu") / 1000000,
+                s.frames.iter().map(|f| f.name.as_str()).collect::<Vec<_>>()
+            );
+        }
         let waited = profile.total_of("cpu", &["cpu_accuracy::waits"]) as f64;
         let short = profile.total_of("cpu", &["cpu_accuracy::short_life"]) as f64;
         assert!(short > 3e8, "{short}");
         // It is young for a moment, too.
         assert!(waited < 0.1 * short, "{waited} beside {short}");
+    });
+}
+
+/// A call that a handler interrupts ends early, `poll` whatever `SA_RESTART` says. The process's timer often expires
+/// together with a thread's, and while that thread handles the one, the kernel gives the other to the next.
+#[test]
+fn calls_that_wait_are_not_interrupted() {
+    alone("calls_that_wait_are_not_interrupted", || {
+        let session = at(1000);
+        let (mut hang_up, write) = std::io::pipe().unwrap();
+        let interrupted = AtomicU64::new(0);
+        thread::scope(|scope| {
+            let old = scope.spawn(|| busy(4000 * MS));
+            let interrupted = &interrupted;
+            scope.spawn(move || {
+                let mut fd = libc::pollfd { fd: hang_up.as_raw_fd(), events: libc::POLLIN, revents: 0 };
+                // SAFETY: one good descriptor.
+                while unsafe { libc::poll(&raw mut fd, 1, -1) } < 0 {
+                    assert_eq!(std::io::Error::last_os_error().kind(), std::io::ErrorKind::Interrupted);
+                    interrupted.fetch_add(1, Relaxed);
+                }
+                assert_eq!(hang_up.read(&mut [0]).unwrap(), 0);
+            });
+            while !old.is_finished() {
+                thread::scope(|scope| _ = scope.spawn(|| short_life(2 * MS)));
+            }
+            drop(write);
+        });
+        drop(session);
+        eprintln!("INTERRUPTED {}", interrupted.into_inner());
     });
 }

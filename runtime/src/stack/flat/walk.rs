@@ -255,6 +255,34 @@ mod tests {
         words[3] = 0x7777;
         assert_eq!(walked(&words, 0x9000, 2, 0), (vec![0x8fff], true));
         assert_eq!(walked(&words, 0x9000, 100, 0), (vec![0x8fff], true));
+        // Whatever lies there and is an address of code: a function's, and nothing that it could return to.
+        words[3] = 0x1150;
+        assert_eq!(walked(&words, 0x9000, 2, 0), (vec![0x8fff], true));
+        words[7] = 0x1010;
+        assert_eq!(walked(&words, 0x9000, 2, 0), (vec![0x8fff, 0x114f, 0x100f], false));
+        for nothing_calls in [0x1310, 0x1410, 0x1510] {
+            words[3] = nothing_calls;
+            assert_eq!(walked(&words, 0x9000, 2, 0), (vec![0x8fff], true), "{nothing_calls:x}");
+        }
+    }
+
+    #[test]
+    fn frames_of_unknown_code_lead_home_together_or_not_at_all() {
+        let mut words = [0_u64; 100];
+        let at = |words: &[u64; 100], n: usize| words.as_ptr().addr() as u64 + 8 * n as u64;
+        // Forty frames of two words each, each above the one before.
+        for n in 0..40 {
+            (words[2 * n], words[2 * n + 1]) = (at(&words, 2 * n + 2), 0x9000);
+        }
+        words[81] = 0x1010;
+        let (addresses, truncated) = walked(&words, 0x9000, 0, 0);
+        assert_eq!((addresses.len(), addresses.last(), truncated), (42, Some(&0x100f), false));
+        words[81] = 0x7777;
+        let (addresses, truncated) = walked(&words, 0x9000, 0, 0);
+        assert!(truncated && addresses.len() <= 41 - LINKS + 1, "{addresses:x?}");
+        // A ring is not followed.
+        words[6] = at(&words, 0);
+        assert_eq!(walked(&words, 0x9000, 0, 0), (vec![0x8fff], true));
     }
 
     #[test]
