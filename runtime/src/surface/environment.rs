@@ -17,10 +17,7 @@ use crate::snapshot::Snapshot;
 /// Does what the environment asks for, until the result is dropped.
 ///
 /// ```
-/// fn main() {
-///     let _profiled = profiled::init();
-///     // ..
-/// }
+/// let _profiled = profiled::init(); // what `main` begins with
 /// ```
 ///
 /// | variable | value |

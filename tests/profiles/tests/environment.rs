@@ -1,11 +1,12 @@
 //! `init`: what a program does that reads `PROFILED_*`, and what it says.
 #![cfg(not(profiled_portable))]
-#![expect(unsafe_code, reason = "a forked child")]
-use std::ffi::{OsStr, OsString};
+#![expect(unsafe_code, reason = "a forked child, and a pipe")]
+use std::ffi::{CString, OsStr, OsString};
 use std::fs;
 use std::hint::black_box;
 use std::io::{Read as _, Write as _};
 use std::os::unix::ffi::OsStringExt as _;
+use std::os::unix::fs::FileTypeExt as _;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -286,15 +287,16 @@ fn a_token_that_is_none_keeps_the_server_from_starting() {
 fn nothing_but_a_file_is_replaced() {
     let test = "nothing_but_a_file_is_replaced";
     let folder = Folder::new(test);
-    fs::create_dir_all(folder.file("folder")).unwrap();
-    let device = Path::new("/dev/null");
-    let variables =
-        [("PROFILED_CPU", device.as_os_str().to_owned()), ("PROFILED_HEAP", folder.file("folder").into())];
-    let variables: Vec<_> = variables.iter().map(|(name, value)| (*name, value.as_os_str())).collect();
+    let (pipe, inner) = (folder.file("pipe"), folder.file("folder"));
+    fs::create_dir_all(&inner).unwrap();
+    let name = CString::new(pipe.to_str().unwrap()).unwrap();
+    // SAFETY: a path that ends. In the process that the test starts, it is there already.
+    _ = unsafe { libc::mkfifo(name.as_ptr(), 0o600) };
+    let variables = [("PROFILED_CPU", pipe.as_os_str()), ("PROFILED_HEAP", inner.as_os_str())];
     let lines = folder.run(test, &variables, || drop(profiled::init()));
     let Some(lines) = lines else { return };
     assert!(lines.len() == 2 && lines.iter().all(|line| line.contains("not a file")), "{lines:#?}");
-    assert!(!fs::metadata(device).unwrap().is_file() && folder.file("folder").is_dir());
+    assert!(fs::metadata(&pipe).unwrap().file_type().is_fifo() && inner.is_dir());
     fs::remove_dir_all(&folder.0).unwrap();
 }
 
