@@ -327,8 +327,8 @@ fn the_kernels_own_library_has_callers() {
             if !(vdso..vdso + (16 << 10)).contains(&sample.frames[0].address) {
                 return Ok(());
             }
-            let called = !is_truncated(sample)
-                && sample.has(&["clock_gettime", "cpu_jit::reads_the_clock", "cpu_jit::beginning"]);
+            // What begins the thread looks at a clock, too.
+            let called = !is_truncated(sample) && sample.has(&["clock_gettime", "cpu_jit::beginning"]);
             if called { Ok(()) } else { Err("nobody called it") }
         });
         let of_clock = profile.find(&["cpu_jit::reads_the_clock"]);
