@@ -5,6 +5,7 @@ pub use crate::profile::{Profile, lookup, profiles};
 pub use crate::snapshot::{SampleRef, Snapshot};
 #[cfg(feature = "criterion")]
 pub use crate::surface::criterion;
+pub use crate::surface::environment::{Guard, init};
 pub use crate::surface::http;
 pub use crate::symbol::Frame;
 

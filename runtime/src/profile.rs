@@ -39,10 +39,6 @@ pub(crate) trait Source: Sync + RefUnwindSafe {
     }
 
     /// Begins a window of its own, for profiles that have to be switched on to see anything.
-    #[cfg_attr(
-        not(any(feature = "http", feature = "criterion")),
-        expect(dead_code, reason = "only surfaces ask")
-    )]
     fn start(&self, _how: How) -> Result<Box<dyn Recording>> {
         Err(Error::Unsupported("this profile records by itself; take two snapshots and their difference"))
     }
@@ -63,6 +59,11 @@ pub(crate) trait Source: Sync + RefUnwindSafe {
     #[cfg_attr(not(feature = "http"), expect(dead_code, reason = "only the server asks"))]
     fn rate(&self) -> Option<String> {
         None
+    }
+
+    /// Sets the rate, in the profile's own unit: bytes, nanoseconds, one in so many, samples a second.
+    fn set_rate(&self, _rate: u64) -> Result<()> {
+        Err(Error::Unsupported("this profile has no rate"))
     }
 }
 
@@ -87,10 +88,6 @@ pub(crate) struct How {
 }
 
 /// A window that was begun with [`Source::start`]. Dropping it ends it without a result.
-#[cfg_attr(
-    not(any(feature = "http", feature = "criterion")),
-    expect(dead_code, reason = "only surfaces ask")
-)]
 pub(crate) trait Recording: Send {
     /// Ends the window.
     fn finish(self: Box<Self>) -> Snapshot;
@@ -243,10 +240,6 @@ impl Profile {
     }
 
     /// What fills it, unless `add` does.
-    #[cfg_attr(
-        not(any(feature = "http", feature = "criterion")),
-        expect(dead_code, reason = "only surfaces ask")
-    )]
     pub(crate) fn source(&self) -> Option<&'static dyn Source> {
         match self.content {
             Content::Source(source) => Some(source),

@@ -6,6 +6,7 @@
 mod alloc;
 #[cfg(feature = "criterion")]
 pub mod criterion;
+mod environment;
 mod hidden;
 pub mod http;
 mod label;
@@ -15,6 +16,7 @@ mod settings;
 mod snapshot;
 
 pub use alloc::Allocator;
+pub use environment::{Guard, init};
 pub use profile::{Key, Profile, Tracked, lookup, profiles};
 pub use snapshot::{Frame, SampleRef, Snapshot};
 

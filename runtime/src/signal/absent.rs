@@ -136,6 +136,10 @@ impl Source for Cpu {
         true
     }
 
+    fn set_rate(&self, rate: u64) -> Result<()> {
+        set_continuous(u32::try_from(rate).unwrap_or(u32::MAX)).map(drop)
+    }
+
     fn rate(&self) -> Option<String> {
         Some("not on this platform".to_owned())
     }

@@ -210,6 +210,10 @@ impl Source for Cpu {
         SAMPLER.lock().continuous().is_none()
     }
 
+    fn set_rate(&self, rate: u64) -> Result<()> {
+        set_continuous(u32::try_from(rate).unwrap_or(u32::MAX)).map(drop)
+    }
+
     fn rate(&self) -> Option<String> {
         Some(match SAMPLER.lock().continuous() {
             Some(session) => format!("{} Hz, always", session.options.hz),

@@ -4,5 +4,6 @@
 //! through it, and what a window needs of a hook (start, finish) is in the profile's descriptor.
 #[cfg(feature = "criterion")]
 pub mod criterion;
+pub(crate) mod environment;
 pub mod http;
 mod write;

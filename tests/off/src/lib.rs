@@ -106,6 +106,12 @@ pub fn write(snapshot: &Snapshot) -> profiled::Result<Vec<u8>> {
     Ok(out)
 }
 
+/// The environment.
+pub fn environment() -> profiled::Guard {
+    let guard: profiled::Guard = profiled::init();
+    guard
+}
+
 /// Benchmarks.
 #[cfg(feature = "criterion")]
 pub fn benchmarks() -> criterion::Criterion {

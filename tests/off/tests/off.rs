@@ -29,6 +29,24 @@ profiled::__private::when_off! {
         assert_eq!(shop.take(), 1);
     }
 
+    /// Nor does the environment ask for anything, whatever is in it.
+    #[test]
+    fn the_environment_is_not_read() {
+        let file = std::env::temp_dir().join(format!("profiled-off-{}-heap", std::process::id()));
+        if std::env::var_os("PROFILED_HEAP").is_some() {
+            drop(api::environment());
+            return;
+        }
+        let output = Command::new(std::env::current_exe().unwrap())
+            .args(["the_environment_is_not_read", "--exact", "--nocapture"])
+            .env("PROFILED_HEAP", &file)
+            .env("PROFILED_CPU_HZ", "no number")
+            .output()
+            .unwrap();
+        assert!(output.status.success() && !file.exists());
+        assert_eq!(String::from_utf8(output.stderr).unwrap(), "");
+    }
+
     #[test]
     #[cfg(feature = "criterion")]
     fn a_benchmark_leaves_nothing_behind() {
@@ -51,6 +69,7 @@ profiled::__private::when_off! {
         assert_eq!(size_of::<profiled::cpu::Session>(), 0);
         assert_eq!(size_of::<profiled::cpu::Options>(), 0);
         assert_eq!(size_of::<profiled::http::Server>(), 0);
+        assert_eq!(size_of::<profiled::Guard>(), 0);
         assert_eq!(size_of::<profiled::http::Handler>(), 0);
         assert_eq!(size_of::<profiled::labels::Labels>(), 0);
         assert_eq!(size_of::<profiled::__private::Scope>(), 0);
@@ -60,6 +79,7 @@ profiled::__private::when_off! {
         assert_eq!(size_of_val(orders), size_of::<std::sync::Mutex<Vec<u32>>>());
         // As their originals have.
         assert!(needs_drop::<profiled::Tracked>() && needs_drop::<profiled::cpu::Session>());
+        assert!(needs_drop::<profiled::Guard>());
     }
 
     #[test]
@@ -88,6 +108,7 @@ profiled::__private::when_off! {
         everywhere::<profiled::http::Handler>();
         sends::<profiled::cpu::Session>();
         sends::<profiled::http::Server>();
+        sends::<profiled::Guard>();
     };
 
     /// The guard of `labels!` belongs to its thread in both states.

@@ -2,6 +2,7 @@
 pub mod cpu;
 pub mod heap;
 
+use std::ffi::OsStr;
 use std::process::Command;
 use std::time::Duration;
 
@@ -60,23 +61,36 @@ fn checked(file: &[u8], window: bool) -> Profile {
 ///
 /// # Panics
 /// If the process fails, or hangs for two minutes more than three times as long as [`stress`].
-#[expect(unsafe_code, reason = "a system call")]
 pub fn alone(test: &str, case: impl FnOnce()) {
+    if let Some(errors) = child(test, &[], case) {
+        eprint!("{errors}");
+    }
+}
+
+/// The same in an environment with these variables, `PROFILED_*` for the crate's `init`. Gives what the process wrote
+/// on standard error; in that process itself, nothing.
+///
+/// # Panics
+/// As [`alone`].
+#[expect(unsafe_code, reason = "a system call")]
+pub fn child(test: &str, variables: &[(&str, &OsStr)], case: impl FnOnce()) -> Option<String> {
     const VARIABLE: &str = "PROFILED_TEST_ALONE";
     if std::env::var_os(VARIABLE).is_some() {
         // SAFETY: takes a number. What hangs is killed by `SIGALRM`.
         unsafe { libc::alarm(120 + 3 * stress().as_secs() as u32) };
-        return case();
+        case();
+        return None;
     }
     let program = std::env::current_exe().expect("the path of this test");
     let output = Command::new(program)
         .args([test, "--exact", "--nocapture", "--test-threads=1"])
+        .envs(variables.iter().copied())
         .env(VARIABLE, "1")
         .output()
         .expect("this test again");
     let [out, err] = [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
     assert!(output.status.success() && out.contains("1 passed"), "{}\n{out}\n{err}", output.status);
-    eprint!("{err}");
+    Some(err)
 }
 
 /// CPU time of this process so far, as `getrusage` has it: user and system.

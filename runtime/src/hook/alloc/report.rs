@@ -65,6 +65,11 @@ impl Source for Heap {
         true
     }
 
+    fn set_rate(&self, rate: u64) -> crate::error::Result<()> {
+        super::set_rate(rate);
+        Ok(())
+    }
+
     fn rate(&self) -> Option<String> {
         Some(match rate() {
             0 => "off".to_owned(),

@@ -52,6 +52,11 @@ impl Source for Block {
         finish(name, rows, shape, comments, None)
     }
 
+    fn set_rate(&self, rate: u64) -> crate::error::Result<()> {
+        super::set_block_rate(rate);
+        Ok(())
+    }
+
     fn rate(&self) -> Option<String> {
         Some(match BLOCK_RATE.load(Relaxed) {
             0 => "off".to_owned(),
@@ -85,6 +90,11 @@ impl Source for Mutexes {
         comments.extend(folded(&MUTEX));
         comments.extend(label::losses());
         finish(name, rows, Shape::Contention { mutex: true }, comments, None)
+    }
+
+    fn set_rate(&self, rate: u64) -> crate::error::Result<()> {
+        super::set_mutex_fraction(rate);
+        Ok(())
     }
 
     fn rate(&self) -> Option<String> {

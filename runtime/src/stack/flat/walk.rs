@@ -61,21 +61,8 @@ pub(crate) fn walk(
         }
         let rule = last.map_or(Rule::Gap, |span| span.rule(address));
         let step = match rule {
-            Rule::Plain { from_rbp, offset, rbp } => {
-                let base = if from_rbp { registers.bp } else { registers.sp };
-                let cfa = base.wrapping_add(u64::from(offset));
-                let saved = if rbp == 0 { Saved::Same } else { Saved::AtCfa(rbp) };
-                caller(registers, cfa, saved, &mut memory)
-            }
-            Rule::Plt { threshold } => {
-                let pushed = u64::from(registers.pc & 15 >= threshold);
-                let cfa = registers.sp.wrapping_add(8).wrapping_add(pushed.wrapping_mul(8));
-                caller(registers, cfa, Saved::Same, &mut memory)
-            }
-            Rule::Escape(escape) => escaped(registers, escape, leaf, &mut memory),
-            Rule::Root => Step::Root,
-            Rule::Stop => Step::Lost,
             Rule::Gap => guess(registers, leaf.is_some(), last.is_some(), table, &mut memory),
+            rule => by_rule(registers, rule, leaf, &mut memory),
         };
         match step {
             Step::Caller(next) => registers = next,
@@ -86,6 +73,27 @@ pub(crate) fn walk(
             Step::Lost => return sure,
         }
         leaf = None;
+    }
+}
+
+/// One step by what the unwind information says.
+#[inline]
+fn by_rule(now: Registers, rule: Rule<'_>, leaf: Option<&Context>, memory: &mut Memory) -> Step {
+    match rule {
+        Rule::Plain { from_rbp, offset, rbp } => {
+            let base = if from_rbp { now.bp } else { now.sp };
+            let cfa = base.wrapping_add(u64::from(offset));
+            let saved = if rbp == 0 { Saved::Same } else { Saved::AtCfa(rbp) };
+            caller(now, cfa, saved, memory)
+        }
+        Rule::Plt { threshold } => {
+            let pushed = u64::from(now.pc & 15 >= threshold);
+            let cfa = now.sp.wrapping_add(8).wrapping_add(pushed.wrapping_mul(8));
+            caller(now, cfa, Saved::Same, memory)
+        }
+        Rule::Escape(escape) => escaped(now, escape, leaf, memory),
+        Rule::Root => Step::Root,
+        Rule::Stop | Rule::Gap => Step::Lost,
     }
 }
 
@@ -122,30 +130,68 @@ fn escaped(now: Registers, escape: &Escape, leaf: Option<&Context>, memory: &mut
     caller(now, cfa, escape.rbp, memory)
 }
 
-/// One step without unwind information, if it leads to code that we know.
+/// One step without unwind information.
 ///
-/// In a module's own text this is a stub or hand-written code, which as a leaf has pushed nothing. Elsewhere it is
-/// a just-in-time compiler's, which mostly keeps frame pointers.
+/// In a module's own text this is a stub or hand-written code, which as a leaf has pushed nothing; what it leads to has
+/// to be code that we know. Elsewhere it is a just-in-time compiler's, which mostly keeps frame pointers. If it does not,
+/// the registers and what lies on its stack may be anything, addresses of code included: the way out has to prove
+/// itself.
 fn guess(now: Registers, leaf: bool, in_module: bool, table: &Table, memory: &mut Memory) -> Step {
     let by_stack = |memory: &mut Memory| {
         let pc = memory.read(now.sp).filter(|_| leaf)?;
         table.is_code(pc).then_some(Registers { pc, sp: now.sp.wrapping_add(8), bp: now.bp })
     };
-    let by_frame = |memory: &mut Memory| {
-        let bp = memory.read(now.bp).filter(|_| now.bp >= now.sp)?;
-        let pc = memory.read(now.bp.wrapping_add(8))?;
-        table.is_code(pc).then_some(Registers { pc, sp: now.bp.wrapping_add(16), bp })
-    };
+    let by_frame = |memory: &mut Memory| by_frame_pointer(now, memory);
     let found = if in_module {
-        by_stack(memory).or_else(|| by_frame(memory))
+        by_stack(memory).or_else(|| by_frame(memory).filter(|caller| table.is_code(caller.pc)))
     } else {
-        by_frame(memory).or_else(|| by_stack(memory))
+        let by_frame = by_frame(memory).filter(|&caller| leads_on(caller, table, memory));
+        by_frame.or_else(|| by_stack(memory).filter(|&caller| leads_on(caller, table, memory)))
     };
     match found {
         Some(caller) => Step::Caller(caller),
         None if in_module && !leaf && memory.is_beginning(now.sp) => Step::Root,
         None => Step::Lost,
     }
+}
+
+/// The caller of a function that keeps a frame pointer, if this is one.
+fn by_frame_pointer(now: Registers, memory: &mut Memory) -> Option<Registers> {
+    let bp = memory.read(now.bp).filter(|_| now.bp >= now.sp)?;
+    let pc = memory.read(now.bp.wrapping_add(8))?;
+    Some(Registers { pc, sp: now.bp.wrapping_add(16), bp })
+}
+
+/// Frames of code without unwind information that are looked at ahead. So many in a row, each above the one before, are
+/// proof enough.
+const LINKS: usize = 16;
+
+/// Whether what was guessed to be a caller is one: with frame pointers until there is code that we know, and from there
+/// by its own rule to another place that may have called.
+fn leads_on(mut caller: Registers, table: &Table, memory: &mut Memory) -> bool {
+    for _ in 0..LINKS {
+        let address = caller.pc.wrapping_sub(1);
+        let Some(span) = table.find(address) else {
+            match by_frame_pointer(caller, memory) {
+                Some(next) => caller = next,
+                None => return false,
+            }
+            continue;
+        };
+        let next = match span.rule(address) {
+            Rule::Plain { .. } | Rule::Escape(_) => by_rule(caller, span.rule(address), None, memory),
+            Rule::Root => return true,
+            // No call is in front of that.
+            Rule::Plt { .. } | Rule::Stop | Rule::Gap => Step::Lost,
+        };
+        return match next {
+            // Or called back by code of the same kind.
+            Step::Caller(next) => table.is_code(next.pc) || by_frame_pointer(next, memory).is_some(),
+            Step::Root => true,
+            Step::Lost => false,
+        };
+    }
+    true
 }
 
 #[cfg(test)]
@@ -209,6 +255,34 @@ mod tests {
         words[3] = 0x7777;
         assert_eq!(walked(&words, 0x9000, 2, 0), (vec![0x8fff], true));
         assert_eq!(walked(&words, 0x9000, 100, 0), (vec![0x8fff], true));
+        // Whatever lies there and is an address of code: a function's, and nothing that it could return to.
+        words[3] = 0x1150;
+        assert_eq!(walked(&words, 0x9000, 2, 0), (vec![0x8fff], true));
+        words[7] = 0x1010;
+        assert_eq!(walked(&words, 0x9000, 2, 0), (vec![0x8fff, 0x114f, 0x100f], false));
+        for nothing_calls in [0x1310, 0x1410, 0x1510] {
+            words[3] = nothing_calls;
+            assert_eq!(walked(&words, 0x9000, 2, 0), (vec![0x8fff], true), "{nothing_calls:x}");
+        }
+    }
+
+    #[test]
+    fn frames_of_unknown_code_lead_home_together_or_not_at_all() {
+        let mut words = [0_u64; 100];
+        let at = |words: &[u64; 100], n: usize| words.as_ptr().addr() as u64 + 8 * n as u64;
+        // Forty frames of two words each, each above the one before.
+        for n in 0..40 {
+            (words[2 * n], words[2 * n + 1]) = (at(&words, 2 * n + 2), 0x9000);
+        }
+        words[81] = 0x1010;
+        let (addresses, truncated) = walked(&words, 0x9000, 0, 0);
+        assert_eq!((addresses.len(), addresses.last(), truncated), (42, Some(&0x100f), false));
+        words[81] = 0x7777;
+        let (addresses, truncated) = walked(&words, 0x9000, 0, 0);
+        assert!(truncated && addresses.len() <= 41 - LINKS + 1, "{addresses:x?}");
+        // A ring is not followed.
+        words[6] = at(&words, 0);
+        assert_eq!(walked(&words, 0x9000, 0, 0), (vec![0x8fff], true));
     }
 
     #[test]
