@@ -55,19 +55,6 @@ pub(super) extern "C" fn on_signal(signal: c_int, info: *mut ::libc::siginfo_t, 
     match sys::signal::brought(info, value(0), WORDS) {
         None => sys::signal::chain(signal, info, context),
         Some(brought) => {
-            if brought.word != PROCESS_TIMER {
-                // The process's timer often expires at the same tick of the kernel's. That signal is none of the
-                // thread's that would be woken for it.
-                if let Some(mut other) = sys::signal::take_pending() {
-                    match sys::signal::brought(&raw const other, value(0), WORDS) {
-                        None => sys::signal::chain(signal, &raw mut other, context),
-                        Some(other) if other.word == PROCESS_TIMER => _ = TICKS.fetch_add(1, Relaxed),
-                        Some(other) => {
-                            sys::signal::keeping_errno(|| trap::handler(|| sample(other, context)))
-                        }
-                    }
-                }
-            }
             sys::signal::keeping_errno(|| trap::handler(|| sample(brought, context)));
         }
     }

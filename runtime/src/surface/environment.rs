@@ -27,7 +27,7 @@ use crate::snapshot::Snapshot;
 /// | `PROFILED_CPU` | a file for a CPU profile at 100 Hz from here until the guard is dropped |
 /// | `PROFILED_CPU_HZ` | samples for every second of CPU time, 1 to 4 000, for ever: the profile `cpu`, as [`cpu::set_continuous`](crate::cpu::set_continuous) |
 /// | `PROFILED_HEAP` | a file for the profile `heap` as it is when the guard is dropped |
-/// | `PROFILED_HEAP_RATE` | mean bytes between two samples, as [`heap::set_rate`](crate::heap::set_rate) |
+/// | `PROFILED_HEAP_RATE` | mean bytes between two samples, as [`heap::set_rate`](crate::heap::set_rate); read at the first allocation, whether this is called or not |
 /// | `PROFILED_BLOCK_RATE` | nanoseconds of waiting, as [`block::set_rate`](crate::block::set_rate) |
 /// | `PROFILED_MUTEX_FRACTION` | one contention in so many, as [`mutex::set_fraction`](crate::mutex::set_fraction) |
 ///
@@ -46,12 +46,9 @@ use crate::snapshot::Snapshot;
 /// `PROFILED_ADDR` is such a case. With the feature `enabled` off nothing is read, and nothing happens.
 pub fn init() -> Guard {
     // First what other parts would be sampled with.
-    for (variable, profile) in [
-        ("PROFILED_HEAP_RATE", "heap"),
-        ("PROFILED_BLOCK_RATE", "block"),
-        ("PROFILED_MUTEX_FRACTION", "mutex"),
-        ("PROFILED_CPU_HZ", "cpu"),
-    ] {
+    for (variable, profile) in
+        [("PROFILED_BLOCK_RATE", "block"), ("PROFILED_MUTEX_FRACTION", "mutex"), ("PROFILED_CPU_HZ", "cpu")]
+    {
         _ = wanted(variable, |value| source(profile)?.set_rate(number(value)?));
     }
     let heap = wanted("PROFILED_HEAP", Output::at);

@@ -351,7 +351,9 @@ fn the_rate_comes_from_the_environment_before_main() {
     assert!((12_321..12_400).contains(&early), "{early}");
     let (rate, _, said) = run(" 4096 ");
     assert_eq!(rate, 4096, "{said}");
-    for wrong in ["abc", "-1", "1k", "", "99999999999999999999999"] {
+    let (rate, _, said) = run("");
+    assert!(rate == 524_288 && !said.contains("PROFILED_HEAP_RATE"), "{said}");
+    for wrong in ["abc", "-1", "1k", "99999999999999999999999"] {
         let (rate, _, said) = run(wrong);
         assert_eq!(rate, 524_288, "{wrong}");
         assert_eq!(said.matches("PROFILED_HEAP_RATE is not a number of bytes").count(), 1, "{wrong}: {said}");

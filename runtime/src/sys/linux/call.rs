@@ -3,7 +3,6 @@
 //! a library could put in their way.
 use std::arch::asm;
 use std::ffi::c_int;
-use std::mem::MaybeUninit;
 
 /// # Safety
 /// What the call of this number asks of its arguments.
@@ -41,23 +40,6 @@ pub(crate) fn thread_name() -> [u8; super::thread::NAME_BYTES] {
     // SAFETY: the kernel writes at most sixteen bytes, the last of them 0.
     unsafe { call(libc::SYS_prctl, libc::PR_GET_NAME as usize, (&raw mut name).expose_provenance(), 0, 0) };
     name
-}
-
-/// Takes a pending signal of this number, if there is one; it must be blocked.
-#[inline(always)]
-pub(crate) fn take_pending(signal: c_int) -> Option<libc::siginfo_t> {
-    /// The kernel's set of signals: one bit each.
-    const BYTES: usize = size_of::<u64>();
-    let set = 1_u64 << (signal - 1);
-    let at_once = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-    let mut info = MaybeUninit::<libc::siginfo_t>::uninit();
-    // SAFETY: the kernel reads the set and the time, and fills `info` when it returns the signal's number.
-    unsafe {
-        let (set, at_once) = ((&raw const set).expose_provenance(), (&raw const at_once).expose_provenance());
-        let taken =
-            call(libc::SYS_rt_sigtimedwait, set, info.as_mut_ptr().expose_provenance(), at_once, BYTES);
-        (taken == signal as isize).then(|| info.assume_init())
-    }
 }
 
 /// Sends `signal` with `info` to a thread. The result is 0 or less than that.

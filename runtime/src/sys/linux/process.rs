@@ -54,7 +54,8 @@ pub(crate) fn warn(message: &str) {
     unsafe { libc::write(libc::STDERR_FILENO, message.as_ptr().cast(), message.len()) };
 }
 
-/// The whole number that an environment variable holds; `Some(Err)` if what it holds is none. It allocates nothing.
+/// The whole number that an environment variable holds, unless it is empty; `Some(Err)` if what it holds is none. It
+/// allocates nothing.
 ///
 /// Whoever calls it first does so before `main`, or where the library is opened that we are in: C has no safe way to
 /// read the environment while another thread changes it.
@@ -63,7 +64,10 @@ pub(crate) fn number_in_environment(name: &CStr) -> Option<Result<u64, ()>> {
     let value = unsafe { libc::getenv(name.as_ptr()).as_ref() }?;
     // SAFETY: as above: a text that ends in 0.
     let value = unsafe { CStr::from_ptr(value) };
-    Some(value.to_str().ok().and_then(|value| value.trim().parse().ok()).ok_or(()))
+    match value.to_str().map(str::trim) {
+        Ok("") => None,
+        value => Some(value.ok().and_then(|value| value.parse().ok()).ok_or(())),
+    }
 }
 
 /// Bytes of the process that are resident, and the most that ever were.

@@ -126,15 +126,6 @@ pub(crate) fn send(tid: i32, value: *const c_void) -> io::Result<()> {
     }
 }
 
-/// Takes a `SIGPROF` that is pending while another is handled.
-///
-/// One for the process would otherwise go to any other thread: the kernel finds that this one, in the handler, blocks
-/// it, and wakes the next that does not.
-#[inline(always)]
-pub(crate) fn take_pending() -> Option<libc::siginfo_t> {
-    super::call::take_pending(libc::SIGPROF)
-}
-
 /// Runs `f` and leaves `errno` as it was.
 #[inline(always)]
 pub(crate) fn keeping_errno(f: impl FnOnce()) {

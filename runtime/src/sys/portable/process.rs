@@ -46,10 +46,13 @@ pub(crate) fn warn(message: &str) {
     eprint!("{message}");
 }
 
-/// The whole number that an environment variable holds; `Some(Err)` if what it holds is none.
+/// The whole number that an environment variable holds, unless it is empty; `Some(Err)` if what it holds is none.
 pub(crate) fn number_in_environment(name: &CStr) -> Option<Result<u64, ()>> {
     let value = std::env::var_os(name.to_str().ok()?)?;
-    Some(value.to_str().and_then(|value| value.trim().parse().ok()).ok_or(()))
+    match value.to_str().map(str::trim) {
+        Some("") => None,
+        value => Some(value.and_then(|value| value.parse().ok()).ok_or(())),
+    }
 }
 
 /// `std` does not tell.
