@@ -9,7 +9,7 @@ use profiled::{LabelValue, Snapshot};
 
 /// Below the profiler: while [`workload`] runs on a thread, notes what that allocates and frees.
 #[derive(Clone, Copy, Debug)]
-pub struct Exact;
+pub struct Exact<A = System>(pub A);
 
 /// How many sizes a workload may have: a slot each, found by open addressing, as an allocator has no map.
 const SIZES: usize = 1 << 16;
@@ -56,27 +56,27 @@ fn note(block: *mut u8, allocated: usize, freed: usize) -> *mut u8 {
     block
 }
 
-// SAFETY: all blocks are the system's.
-unsafe impl GlobalAlloc for Exact {
+// SAFETY: all blocks are the other allocator's.
+unsafe impl<A: GlobalAlloc> GlobalAlloc for Exact<A> {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         // SAFETY: passed on.
-        note(unsafe { System.alloc(layout) }, layout.size(), 0)
+        note(unsafe { self.0.alloc(layout) }, layout.size(), 0)
     }
 
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
         // SAFETY: passed on.
-        note(unsafe { System.alloc_zeroed(layout) }, layout.size(), 0)
+        note(unsafe { self.0.alloc_zeroed(layout) }, layout.size(), 0)
     }
 
     unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
         note(block, 0, layout.size());
         // SAFETY: passed on.
-        unsafe { System.dealloc(block, layout) }
+        unsafe { self.0.dealloc(block, layout) }
     }
 
     unsafe fn realloc(&self, block: *mut u8, layout: Layout, size: usize) -> *mut u8 {
         // SAFETY: passed on.
-        note(unsafe { System.realloc(block, layout, size) }, size, layout.size())
+        note(unsafe { self.0.realloc(block, layout, size) }, size, layout.size())
     }
 }
 

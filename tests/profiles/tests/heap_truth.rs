@@ -5,7 +5,7 @@
 //! 60 or more, then (optimised) with all of its blocks instead of a part. The sampler seeds itself from the clock,
 //! so that no two runs are the same. Each run is made of 1 000 samples and more, of what is alive alone.
 #![expect(unsafe_code, reason = "threads and allocations by hand")]
-use std::alloc::{Layout, alloc, dealloc};
+use std::alloc::{Layout, System, alloc, dealloc};
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::ffi::c_void;
 use std::hint::black_box;
@@ -17,7 +17,7 @@ use profiled_test_profiles::truth::{self, Estimate, Exact, workload};
 use profiled_test_profiles::{alone, read_snapshot, stress};
 
 #[global_allocator]
-static ALLOCATOR: profiled::Allocator<Exact> = profiled::Allocator::new(Exact);
+static ALLOCATOR: profiled::Allocator<Exact> = profiled::Allocator::new(Exact(System));
 
 /// Samples of live blocks that a run has on average. 1 000 are seven standard deviations less.
 const SAMPLES: f64 = 1250.0;
