@@ -106,6 +106,8 @@ fn z((exact, estimate): (f64, Estimate)) -> f64 {
 fn runs<T>(case: &Case<T>, rate: u64, seeds: std::ops::Range<usize>, size: Size) -> Errors {
     let mut errors = Errors::default();
     for seed in seeds {
+        // SAFETY: takes a number. So long may one run take, not all of them.
+        unsafe { libc::alarm(300) };
         let sums = run(case, rate, seed, size, case.rounds);
         for (which, sum) in sums.into_iter().enumerate() {
             assert!(sum.1.samples >= 1000.0, "a run too lean: {:?}", sum.1);

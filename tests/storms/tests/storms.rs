@@ -4,10 +4,11 @@
 //! than allocated and no total shrinks, and when all is freed nothing is in use, to the last block.
 #![expect(unsafe_code, reason = "allocations and forks by hand")]
 use std::alloc::{Layout, alloc, alloc_zeroed, dealloc, realloc};
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
 use std::hint::black_box;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::{Barrier, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -27,13 +28,19 @@ struct Block(*mut u8, Layout);
 // SAFETY: memory of its own.
 unsafe impl Send for Block {}
 
-/// Blocks and bytes that the storm allocated.
-static BLOCKS: AtomicU64 = AtomicU64::new(0);
-static BYTES: AtomicU64 = AtomicU64::new(0);
+/// Blocks and bytes that the storm allocated, but for those on threads that are never sampled.
+static BLOCKS_SEEN: AtomicU64 = AtomicU64::new(0);
+static BYTES_SEEN: AtomicU64 = AtomicU64::new(0);
 
 fn counted(size: usize) {
-    BLOCKS.fetch_add(1, Relaxed);
-    BYTES.fetch_add(size as u64, Relaxed);
+    if !UNSEEN.get() {
+        BLOCKS_SEEN.fetch_add(1, Relaxed);
+        BYTES_SEEN.fetch_add(size as u64, Relaxed);
+    }
+}
+
+thread_local! {
+    static UNSEEN: Cell<bool> = const { Cell::new(false) };
 }
 
 /// Sizes that go out again soon, and a few large ones.
@@ -187,29 +194,76 @@ impl Places {
         }
     }
 
-    fn len(&self) -> usize {
-        self.0.iter().filter(|place| place.lock().unwrap().is_some()).count()
+    /// How many blocks of each size there are.
+    fn sizes(&self) -> BTreeMap<i64, i64> {
+        let mut sizes = BTreeMap::new();
+        for place in &self.0 {
+            if let Some(block) = &*place.lock().unwrap() {
+                *sizes.entry(block.1.size() as i64).or_default() += 1;
+            }
+        }
+        sizes
     }
 }
 
-/// On four threads that begin at rate 1, everything is counted; then all is freed.
+/// Blocks that are alive, by size.
+fn live_sizes(phase: &str) -> BTreeMap<i64, i64> {
+    let snapshot = profiled::lookup("heap").expect("predefined").snapshot();
+    let mut sizes = BTreeMap::new();
+    for sample in snapshot.samples() {
+        let size = sample.labels().find_map(|label| match label {
+            ("bytes", LabelValue::Num(size, _)) => Some(size),
+            _ => None,
+        });
+        let live = sample.values()[2];
+        if live > 0 && sample.labels().any(|label| label == ("storm", LabelValue::Str(phase))) {
+            *sizes.entry(size.expect("a size")).or_default() += live;
+        }
+    }
+    sizes
+}
+
+/// On four threads that begin at rate 1 everything is counted, and the blocks that are left are the ones that are in
+/// use. Two others, which are never sampled, use the same memory by turns: what they free must not take out the
+/// block that another thread has at that address by then.
 fn exactly() {
-    let places = Places::new();
-    profiled::heap::set_rate(1);
-    let (blocks, bytes) = (BLOCKS.load(Relaxed), BYTES.load(Relaxed));
-    under_observation("exact", &[1], || {
-        thread::scope(|scope| {
-            for seed in 0..4 {
-                let places = &places;
-                scope.spawn(move || places.work("exact", seed, |turn| turn == 20_000));
-            }
+    /// Never reached.
+    const NEVER: u64 = 1 << 50;
+    let (places, unseen) = (Places::new(), Places::new());
+    let (stop, ready) = (AtomicBool::new(false), Barrier::new(3));
+    let mut before = [0; 2];
+    thread::scope(|scope| {
+        profiled::heap::set_rate(NEVER);
+        let _stop = Stop(&stop);
+        for seed in 10..12 {
+            let (unseen, stop, ready) = (&unseen, &stop, &ready);
+            scope.spawn(move || {
+                UNSEEN.set(true);
+                // From here on it has its distance.
+                drop(black_box(Box::new(seed)));
+                ready.wait();
+                unseen.work("unseen", seed, |_| stop.load(Relaxed));
+            });
+        }
+        ready.wait();
+        profiled::heap::set_rate(1);
+        before = [BLOCKS_SEEN.load(Relaxed), BYTES_SEEN.load(Relaxed)];
+        under_observation("exact", &[1], || {
+            thread::scope(|scope| {
+                for seed in 0..4 {
+                    let places = &places;
+                    scope.spawn(move || places.work("exact", seed, |turn| turn == 20_000));
+                }
+            });
         });
     });
-    let allocated = [BLOCKS.load(Relaxed) - blocks, BYTES.load(Relaxed) - bytes].map(|n| n as i64);
+    let allocated =
+        [BLOCKS_SEEN.load(Relaxed) - before[0], BYTES_SEEN.load(Relaxed) - before[1]].map(|n| n as i64);
     let found = totals("exact");
     assert_eq!([found[0], found[1]], allocated);
-    assert_eq!(found[2], places.len() as i64);
-    drop(places);
+    assert_eq!(live_sizes("exact"), places.sizes());
+    assert_eq!(totals("unseen"), [0; 4]);
+    drop((places, unseen));
     assert_eq!(totals("exact"), [allocated[0], allocated[1], 0, 0]);
 }
 
@@ -317,7 +371,7 @@ fn child(forks: u64) -> i32 {
     unsafe { libc::alarm(60) };
     let lived = std::panic::catch_unwind(|| {
         profiled::heap::set_rate(1);
-        let (before, blocks) = (totals("blows"), BLOCKS.load(Relaxed));
+        let (before, blocks) = (totals("blows"), BLOCKS_SEEN.load(Relaxed));
         let held = storm("child", || {
             let mut held: Vec<Vec<u8>> = Vec::with_capacity(8);
             held.extend((0..8).map(|n| childs_block(100 + n)));
@@ -341,9 +395,9 @@ fn child(forks: u64) -> i32 {
             scope.spawn(|| places.work("child's", forks, |turn| turn == 100));
             places.work("child's", forks + 1, |turn| turn == 100);
         });
-        let allocated = (BLOCKS.load(Relaxed) - blocks) as i64;
-        let found = totals("child's");
-        assert_eq!((found[0], found[2]), (allocated, places.len() as i64));
+        let allocated = (BLOCKS_SEEN.load(Relaxed) - blocks) as i64;
+        assert_eq!(totals("child's")[0], allocated);
+        assert_eq!(live_sizes("child's"), places.sizes());
         drop(places);
         assert_eq!(totals("child's")[2..], [0, 0]);
         assert_eq!(totals("blows"), before);
