@@ -184,11 +184,11 @@ impl Places {
             storm(phase, || {
                 let block = Block::new(&mut dice);
                 let other = self.swap(&mut dice, Some(block));
-                if let Some(mut block) = other {
-                    if dice.below(4) == 0 {
-                        block.resize(&mut dice);
-                        drop(self.swap(&mut dice, Some(block)));
-                    }
+                if let Some(mut block) = other
+                    && dice.below(2) == 0
+                {
+                    block.resize(&mut dice);
+                    drop(self.swap(&mut dice, Some(block)));
                 }
             });
         }
@@ -252,7 +252,7 @@ fn exactly() {
             thread::scope(|scope| {
                 for seed in 0..4 {
                     let places = &places;
-                    scope.spawn(move || places.work("exact", seed, |turn| turn == 20_000));
+                    scope.spawn(move || places.work("exact", seed, |turn| turn == 10_000));
                 }
             });
         });
