@@ -284,13 +284,15 @@ pub fn threads_pass_blocks_on() {
     assert_eq!(look().total_of("inuse_objects", &["Block::"]), 0);
 }
 
+profiled::profile! { static GUESTS = "guests"; }
+
 /// Children are right and nobody hangs, although other threads allocate and write profiles while the process forks: an
 /// allocator may stop its own locks for the fork, before the profiler does or after.
 ///
 /// # Panics
 /// If a child fails or hangs.
 pub fn children_are_right() {
-    profiled::heap::set_rate(64);
+    profiled::heap::set_rate(4096);
     let stop = AtomicBool::new(false);
     let mut forks = 0;
     thread::scope(|scope| {
@@ -307,9 +309,17 @@ pub fn children_are_right() {
                 thread::sleep(Duration::from_micros(100));
             }
         });
+        // The map of members allocates, under a lock of the profiler's.
+        scope.spawn(|| {
+            while !stop.load(Relaxed) {
+                (0..64).for_each(|n| GUESTS.add(n, 0).expect("not there"));
+                assert!((0..64).all(|n| GUESTS.remove(n)));
+            }
+        });
         for _ in 0..2 {
             scope.spawn(|| {
                 while !stop.load(Relaxed) {
+                    thread::sleep(Duration::from_millis(1));
                     for format in [Format::Pprof, Format::Text] {
                         let snapshot = profiled::lookup("heap").expect("predefined").snapshot();
                         snapshot.write(std::io::sink(), format).expect("sinks");
@@ -328,6 +338,7 @@ pub fn children_are_right() {
                     profiled::heap::set_rate(1);
                     let mut blocks: Vec<Block> = (0..30).map(|_| Block::aligned(333, 256)).collect();
                     blocks.truncate(7);
+                    GUESTS.add("child", 0).expect("not there");
                     if forks % 8 == 0 {
                         assert_eq!(values(&look(), "Block::aligned", 333), exactly(333, 30, 7));
                     }
@@ -342,6 +353,7 @@ pub fn children_are_right() {
             forks += 1;
         }
     });
+    eprintln!("{forks} forks");
     assert_eq!(look().total_of("inuse_objects", &["Block::"]), 0);
 }
 
