@@ -30,7 +30,7 @@ fn alone<R>(f: impl FnOnce() -> R) -> R {
     }
     lock();
     // A slow one, so that others wait for it, with whatever they hold.
-    (0..200).for_each(|_| std::hint::spin_loop());
+    (0..10).for_each(|_| std::hint::spin_loop());
     let result = f();
     unlock();
     result
