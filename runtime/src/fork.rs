@@ -111,7 +111,12 @@ static HELD: Held = Held(UnsafeCell::new(None));
 /// A constructor does it, so that they are the first of the process: `before` is then the last that runs before the
 /// fork and the others the first after it. No handler of the program's, which may hold its own locks and call our
 /// hooks, ever runs while we hold the barrier.
+///
+/// But for the allocator's, if it has any, as jemalloc does: it stops its locks for the fork. We allocate under locks of
+/// ours, so those must be free by then, and its handlers must be there before ours. It installs them when it is first
+/// used, which is here.
 extern "C" fn install() {
+    drop(std::hint::black_box(Box::new(0_u8)));
     crate::sys::process::at_fork(before, after_in_parent, after_in_child);
 }
 

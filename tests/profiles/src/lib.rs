@@ -1,6 +1,7 @@
 //! What the tests of the profiles share: a profile as its reader sees it, a process for each case, clocks.
 pub mod cpu;
 pub mod heap;
+pub mod truth;
 
 use std::ffi::OsStr;
 use std::process::Command;

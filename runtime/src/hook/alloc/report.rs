@@ -215,3 +215,26 @@ static ALLOCS_PROFILE: Profile = Profile::predefined(
 );
 inventory::submit! { Entry::Profile(&HEAP_PROFILE) }
 inventory::submit! { Entry::Profile(&ALLOCS_PROFILE) }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::bucket::Buckets;
+
+    /// The vectors of Go's own suite, from the counters of a bucket to the row that is written.
+    #[test]
+    fn rows_are_gos() {
+        static BUCKETS: Buckets<Blocks> = Buckets::new();
+        let values = |what: u64, allocated: u64, freed: u64| {
+            let rate = 512 * 1024;
+            let key = Key { stack: Stack::other(), labels: Labels::none(), scope: None, what, rate };
+            let bucket = BUCKETS.get(key).expect("memory");
+            bucket.value().allocated.store(allocated, Relaxed);
+            bucket.value().freed.store(freed, Relaxed);
+            now(bucket).values
+        };
+        assert_eq!(values(1024, 4, 1), [2050, 2_099_200, 1537, 1_574_400]);
+        assert_eq!(values(524_288, 1, 0), [1, 829_411, 1, 829_411]);
+        assert_eq!(values(524_288, 1, 1), [1, 829_411, 0, 0]);
+    }
+}

@@ -41,8 +41,17 @@ pub(super) struct State {
 
 /// Builds the first version from what was noted at the start. It takes no loader's lock and is fit for the
 /// allocation hook. `sp` is the caller's stack pointer: on a small stack nothing happens.
+///
+/// Nor does it when nothing was noted yet, as in constructors that run before ours: a version without modules would
+/// stay, and so would every stack be unknown until somebody refreshes.
 #[cold]
 pub(super) fn begin(sp: u64) {
+    if sys::modules::has_noted() {
+        begin_with_noted(sp);
+    }
+}
+
+fn begin_with_noted(sp: u64) {
     if !sys::stack::has_room(sp, BUILD_ROOM) {
         return;
     }
@@ -60,7 +69,8 @@ pub(super) fn begin(sp: u64) {
 pub(super) fn refresh() {
     trap::not_in_handler(trap::PUBLISHES);
     if STATE.is_empty() {
-        begin(sys::stack::here());
+        // Noted or not: what is missing is added below.
+        begin_with_noted(sys::stack::here());
     }
     if FORKED.load(Relaxed) {
         return;

@@ -287,6 +287,11 @@ static START: Start = Start {
     changes: UnsafeCell::new(Changes { added: 0, removed: 0 }),
 };
 
+/// Whether our constructor has run. Those of a higher rank run before it.
+pub(crate) fn has_noted() -> bool {
+    START.count.load(Ordering::Acquire) != 0
+}
+
 /// The modules that were there at the start and will be there at the end. Takes no lock.
 pub(crate) fn at_start() -> (impl Iterator<Item = Loaded<'static>>, Changes) {
     let count = START.count.load(Ordering::Acquire);
