@@ -27,7 +27,6 @@ pub(crate) trait Source: Sync + RefUnwindSafe {
     fn snapshot(&self, name: &'static str) -> Snapshot;
 
     /// A part of it, or another state: `None` if it has no such view.
-    #[cfg_attr(not(feature = "http"), expect(dead_code, reason = "only the server asks"))]
     fn view(&self, _name: &'static str, _view: View) -> Option<Snapshot> {
         None
     }
