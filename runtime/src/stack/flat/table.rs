@@ -26,7 +26,7 @@ impl Span {
     }
 
     /// The rule at `address`, which this span contains.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn rule(&self, address: u64) -> Rule<'_> {
         self.rows.find(address.wrapping_sub(self.base) as u32)
     }
