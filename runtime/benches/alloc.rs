@@ -1,16 +1,16 @@
 #![expect(unsafe_code, reason = "calls allocators, and is one")]
 //! What sampling the heap costs at its default rate: an allocation and its free, among much that is alive, after a spell
 //! of sampling everything; what one sample does; and the memory that it all takes.
+mod heap;
 mod measure;
 
 use std::alloc::{GlobalAlloc, Layout, System};
-use std::collections::BTreeMap;
-use std::hint::black_box;
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
-use measure::{Pair, Table, Target, deep, timed};
+use heap::{BATCH, Sizes, batches, churn, layout, map, mix, pair, resident_bytes, vector};
+use measure::{Pair, Table, Target, timed};
 
 type Profiled = profiled::Allocator<System>;
 static PROFILED: Profiled = profiled::Allocator::system();
@@ -60,103 +60,6 @@ unsafe impl GlobalAlloc for Chosen {
     }
 }
 
-fn layout(size: usize) -> Layout {
-    Layout::from_size_align(size, 8).unwrap()
-}
-
-/// Sizes in an order that nothing predicts.
-struct Sizes([u32; 4096]);
-
-impl Sizes {
-    /// Evenly between `least` and `most`.
-    fn between(least: u32, most: u32) -> Sizes {
-        let mut random = 1_u64;
-        Sizes(std::array::from_fn(|_| {
-            random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-            least + (random >> 33) as u32 % (most - least + 1)
-        }))
-    }
-
-    fn get(&self, n: u64) -> usize {
-        self.0[n as usize % self.0.len()] as usize
-    }
-}
-
-#[inline(never)]
-fn pair<A: GlobalAlloc, const COPY: usize>(allocator: &A, _: &Sizes, times: u64) {
-    let layout = layout(16);
-    for _ in 0..times {
-        // SAFETY: the size is not zero, and what was allocated is freed with its layout.
-        unsafe { allocator.dealloc(black_box(allocator.alloc(layout)), layout) }
-    }
-    black_box(COPY);
-}
-
-#[inline(never)]
-fn mix<A: GlobalAlloc, const COPY: usize>(allocator: &A, sizes: &Sizes, times: u64) {
-    for n in 0..times {
-        let layout = layout(sizes.get(n));
-        // SAFETY: as above.
-        unsafe { allocator.dealloc(black_box(allocator.alloc(layout)), layout) }
-    }
-    black_box(COPY);
-}
-
-/// 4 096 blocks are alive; each turn one of them is freed and another allocated in its place.
-#[inline(never)]
-fn churn<A: GlobalAlloc, const COPY: usize>(allocator: &A, sizes: &Sizes, times: u64) {
-    let mut blocks = [(std::ptr::null_mut::<u8>(), 0_usize); 4096];
-    let mut n = 0_u64;
-    let mut turn = |times: u64, size: &dyn Fn(u64) -> usize| {
-        for _ in 0..times {
-            n += 1;
-            let at = n.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 52;
-            let (block, before) = &mut blocks[at as usize];
-            // SAFETY: what was allocated is freed with its layout; nothing of size 0 is either.
-            unsafe {
-                if *before > 0 {
-                    allocator.dealloc(*block, layout(*before));
-                }
-                *before = size(n);
-                *block = if *before > 0 { allocator.alloc(layout(*before)) } else { std::ptr::null_mut() };
-            }
-        }
-    };
-    turn(times, &|n| sizes.get(n));
-    for (block, size) in blocks {
-        if size > 0 {
-            // SAFETY: as above.
-            unsafe { allocator.dealloc(block, layout(size)) }
-        }
-    }
-    black_box(COPY);
-}
-
-/// A map of 500 texts, looked through, halved and dropped.
-#[inline(never)]
-fn map(times: u64) {
-    for seed in 0..times {
-        let key = |n: u64| (n + seed).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 48;
-        let mut map: BTreeMap<u64, String> =
-            (0..500).map(|n| (key(n), "text ".repeat(n as usize % 20))).collect();
-        let found = (0..1000).filter_map(|n| map.get(&key(n))).map(String::len).sum::<usize>();
-        map.retain(|key, _| key % 2 == 0);
-        black_box((found, map));
-    }
-}
-
-/// A vector of 16 Mi numbers, grown a number at a time: 24 reallocations, most of which move no memory.
-#[inline(never)]
-fn vector(times: u64) {
-    for _ in 0..times {
-        let mut vector = Vec::new();
-        for n in 0..16 << 20 {
-            vector.push(black_box(n as u64));
-        }
-        black_box(&vector);
-    }
-}
-
 fn chosen(with_us: bool, work: impl FnOnce()) -> Duration {
     WITH_US.store(with_us, Relaxed);
     let took = timed(work);
@@ -164,34 +67,12 @@ fn chosen(with_us: bool, work: impl FnOnce()) -> Duration {
     took
 }
 
-/// Blocks allocated for one look at the clock.
-const BATCH: usize = 64;
-
 /// Time of `times` batches of allocations, 30 functions deep, or of their frees.
 fn sampled(rate: u64, times: u64, frees: bool) -> Duration {
     profiled::heap::set_rate(rate);
-    let mut total = Duration::ZERO;
-    let mut blocks = [std::ptr::null_mut::<u8>(); BATCH];
-    for _ in 0..times.div_ceil(BATCH as u64) {
-        let mut allocated = Duration::ZERO;
-        deep(30, &mut || {
-            allocated = timed(|| {
-                for block in &mut blocks {
-                    // SAFETY: the size is not zero.
-                    *block = unsafe { PROFILED.alloc(layout(64)) };
-                }
-            });
-        });
-        let freed = timed(|| {
-            for &block in &blocks {
-                // SAFETY: allocated above, with this layout.
-                unsafe { PROFILED.dealloc(block, layout(64)) }
-            }
-        });
-        total += if frees { freed } else { allocated };
-    }
+    let took = batches(&PROFILED, times, frees);
     profiled::heap::set_rate(DEFAULT_RATE);
-    total
+    took
 }
 
 const DEFAULT_RATE: u64 = 512 * 1024;
@@ -276,9 +157,7 @@ fn child(with_us: bool, times: u64) {
     } else {
         churn::<_, 0>(&System, &sizes, times)
     }
-    let statm = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
-    let pages: u64 = statm.split(' ').nth(1).and_then(|pages| pages.parse().ok()).unwrap_or(0);
-    println!("{}", pages * 4096);
+    println!("{}", resident_bytes());
 }
 
 fn resident(with_us: bool, times: u64) -> f64 {
