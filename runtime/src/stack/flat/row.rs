@@ -269,7 +269,7 @@ mod tests {
     #[test]
     fn what_was_found_before_is_what_a_search_finds() {
         let row =
-            |n: u32| Row { pc: n * 7, cfa: FROM_RBP * (n % 2) as u16 | (n % 100) as u16, rbp: -(n as i16) };
+            |n: u32| Row { pc: n * 7, cfa: (FROM_RBP * (n % 2) as u16) | (n % 100) as u16, rbp: -(n as i16) };
         let rows = Rows::new((0..1000).map(row).collect(), vec![]);
         assert_eq!(rows.found.len(), FOUND.0);
         let mut random = crate::rate::Random::new(1);

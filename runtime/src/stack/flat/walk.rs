@@ -384,6 +384,29 @@ mod tests {
         assert_eq!(walked(&words, 0x9000, 0, 0), (vec![0x8fff], true));
     }
 
+    /// Only the interrupted function itself may have its return address on top of the stack.
+    #[test]
+    #[expect(unsafe_code, reason = "makes up what a signal handler is given")]
+    fn callers_are_not_taken_for_the_interrupted_function() {
+        let mut words = [0_u64; 8];
+        words[0] = 0x1010;
+        words[3] = 0x1510;
+        words[4] = 0x1010;
+        let sp = words.as_ptr().expose_provenance() as u64;
+        // SAFETY: zeros are a context, and it lives as long as the walk.
+        let nothing: libc::ucontext_t = unsafe { std::mem::zeroed() };
+        // SAFETY: as above.
+        let context = unsafe { Context::new((&raw const nothing).cast()) };
+        let interrupted = |pc| {
+            let memory = Memory::new(sp, Some((sp, sp + size_of_val(&words) as u64)));
+            let mut frames = Frames::new();
+            walk(Some(&table()), Registers { pc, sp, bp: 0 }, Some(&context), memory, 0, &mut frames);
+            (frames.addresses().to_vec(), frames.truncated)
+        };
+        assert_eq!(interrupted(0x1510), (vec![0x1510, 0x100f], false), "this is one");
+        assert_eq!(interrupted(0x1150), (vec![0x1150, 0x150f], true), "this one called it");
+    }
+
     #[test]
     fn a_deep_stack_is_cut_at_the_root_side() {
         let mut words = vec![0x1150_u64; 4 * 300];

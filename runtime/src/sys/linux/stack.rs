@@ -311,8 +311,10 @@ mod tests {
         assert_eq!(memory.read(start + 12), None, "unaligned");
         assert_eq!(memory.read(start + 16), Some(3));
         assert_eq!(memory.read(start + 24), None, "beyond the end");
-        let mut unknown = Memory::new(start, None);
+        let mut unknown = Memory::new(start + 8, None);
         assert_eq!(unknown.read(start + 24), Some(4));
+        assert_eq!(unknown.read(start + 8), Some(2));
+        assert_eq!(unknown.read(start), None, "below the stack pointer, in a page that is known by now");
         assert_eq!(unknown.read(0x7000_0000_0000), None);
     }
 
