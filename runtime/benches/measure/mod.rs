@@ -64,7 +64,13 @@ impl Table {
         Table { wanted: Vec::new(), measuring: false }
     }
 
-    fn wants(&self, what: &str) -> bool {
+    /// Whether rows are measured, or everything done once.
+    pub(crate) fn measures(&self) -> bool {
+        self.measuring
+    }
+
+    /// Whether this row is among those asked for.
+    pub(crate) fn wants(&self, what: &str) -> bool {
         self.wanted.is_empty() || self.wanted.iter().any(|word| what.contains(word.as_str()))
     }
 

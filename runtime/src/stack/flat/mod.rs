@@ -17,9 +17,7 @@ mod walk;
 use std::ffi::c_void;
 use std::sync::Arc;
 
-use super::Frames;
-#[cfg(test)]
-use super::MAX_FRAMES;
+use super::{Frames, MAX_FRAMES};
 use crate::module::ModuleMap;
 use crate::sys::stack::{Context, Memory, Registers, bounds, learn_bounds, with_registers};
 use state::{STATE, State};

@@ -2,22 +2,25 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::row::{Rows, Rule};
+use super::row::{Row, Rows, Rule};
 
 /// A stretch of code and the rows for it.
 #[derive(Clone, Debug)]
 pub(crate) struct Span {
     text: Range<u64>,
-    /// What the rows count from: the first text address of the whole module.
-    base: u64,
+    length: u64,
+    /// How far behind the first text address of the whole module it begins: rows count from there.
+    before: u32,
     rows: Arc<Rows>,
     /// It may be unloaded, and another take its place.
     pub(crate) passing: bool,
 }
 
 impl Span {
+    /// `base` is the first text address of the whole module.
     pub(crate) fn new(text: Range<u64>, base: u64, rows: Arc<Rows>, passing: bool) -> Span {
-        Span { text, base, rows, passing }
+        let (length, before) = (text.end.saturating_sub(text.start), text.start.wrapping_sub(base) as u32);
+        Span { text, length, before, rows, passing }
     }
 
     #[inline]
@@ -25,10 +28,27 @@ impl Span {
         self.text.start <= address && address < self.text.end
     }
 
-    /// The rule at `address`, which this span contains.
+    /// How far `address` lies in this span, if it does.
     #[inline]
-    pub(crate) fn rule(&self, address: u64) -> Rule<'_> {
-        self.rows.find(address.wrapping_sub(self.base) as u32)
+    pub(crate) fn offset(&self, address: u64) -> Option<u64> {
+        let offset = address.wrapping_sub(self.text.start);
+        (offset < self.length).then_some(offset)
+    }
+
+    /// The row at so many bytes from the span's start.
+    #[inline]
+    pub(crate) fn row(&self, offset: u64) -> Row {
+        self.rows.find((offset as u32).wrapping_add(self.before))
+    }
+
+    /// The row at `address`, which this span contains.
+    pub(crate) fn row_at(&self, address: u64) -> Row {
+        self.row(address.wrapping_sub(self.text.start))
+    }
+
+    /// What a row of this span's says that is not plain.
+    pub(crate) fn rule(&self, row: Row) -> Rule<'_> {
+        self.rows.rule(row)
     }
 }
 

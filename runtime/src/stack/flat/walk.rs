@@ -5,9 +5,9 @@
 //! refuses what may not be there. Whatever the registers hold, every step moves towards the stack's end.
 //!
 //! It does not cross signal frames: the code that a signal interrupted is another story than the handler's.
-use super::Frames;
-use super::row::{Escape, RBP, RSP, Rule, Saved};
+use super::row::{Escape, Plain, RBP, RSP, Row, Rule, Saved};
 use super::table::{Span, Table};
+use super::{Frames, MAX_FRAMES};
 use crate::sys::stack::{Context, Memory, Registers};
 
 /// Where a step led.
@@ -27,65 +27,155 @@ enum Step {
 /// The answer is whether all the code met is known to stay: else it may have been another module's.
 pub(crate) fn walk(
     table: Option<&Table>,
-    mut registers: Registers,
+    registers: Registers,
     context: Option<&Context>,
-    mut memory: Memory,
-    mut skip: usize,
+    memory: Memory,
+    skip: usize,
     frames: &mut Frames,
 ) -> bool {
-    let mut sure = true;
-    frames.len = 0;
-    frames.truncated = true;
     frames.epoch = table.map_or(0, |table| table.epoch);
-    let mut leaf = context;
-    let mut last: Option<&Span> = None;
-    loop {
-        // A return address may belong to the next function already: its call lies in front of it.
-        let address = registers.pc.wrapping_sub(u64::from(leaf.is_none()));
-        if leaf.is_none() && registers.pc == 0 {
-            frames.truncated = false;
-            return sure;
+    let mut sure = true;
+    let mut walk = Walk {
+        address: registers.pc,
+        sp: registers.sp,
+        bp: registers.bp,
+        leaf: context,
+        memory,
+        next: 0_usize.wrapping_sub(skip),
+        addresses: &mut frames.addresses,
+    };
+    let mut left = if context.is_some() { walk.note() } else { walk.enter(registers) };
+    frames.truncated = loop {
+        if let Left::End { truncated } = left {
+            break truncated;
         }
-        if skip > 0 {
-            skip = skip.wrapping_sub(1);
-        } else if let Some(slot) = frames.addresses.get_mut(frames.len as usize) {
-            *slot = address;
-            frames.len = frames.len.wrapping_add(1);
-        } else {
-            return sure;
-        }
-        let Some(table) = table else { return sure };
-        if !last.is_some_and(|span| span.contains(address)) {
-            last = table.find(address);
-            sure &= last.is_some_and(|span| !span.passing);
-        }
-        let rule = last.map_or(Rule::Gap, |span| span.rule(address));
-        let step = match rule {
-            Rule::Gap => guess(registers, leaf.is_some(), last.is_some(), table, &mut memory),
-            rule => by_rule(registers, rule, leaf, &mut memory),
+        let Some(table) = table else { break true };
+        let span = table.find(walk.address);
+        sure &= span.is_some_and(|span| !span.passing);
+        let rule = match span {
+            None => Rule::Gap,
+            Some(span) => match walk.along(span) {
+                Left::Special(row) => span.rule(row),
+                elsewhere => {
+                    left = elsewhere;
+                    continue;
+                }
+            },
         };
-        match step {
-            Step::Caller(next) => registers = next,
-            Step::Root => {
-                frames.truncated = false;
-                return sure;
+        left = walk.special(rule, span.is_some(), table);
+    };
+    // Fewer than none: not even those to be skipped were there.
+    frames.len = if walk.next > MAX_FRAMES { 0 } else { walk.next as u32 };
+    sure
+}
+
+/// A walk under way.
+struct Walk<'a> {
+    /// Where we are: a lookup address.
+    address: u64,
+    sp: u64,
+    bp: u64,
+    /// This is the interrupted function still.
+    leaf: Option<&'a Context>,
+    memory: Memory,
+    /// The next place in `addresses`; below zero, and round the corner, while frames are to be skipped.
+    next: usize,
+    addresses: &'a mut [u64; MAX_FRAMES],
+}
+
+/// Why a stretch of the walk is over.
+enum Left {
+    /// For other code.
+    Elsewhere,
+    /// For a row that is not plain.
+    Special(Row),
+    /// For good: at the root, or somewhere before it.
+    End { truncated: bool },
+}
+
+impl Walk<'_> {
+    /// Goes on as long as the code is `span`'s, in which we are, and the rows are plain. Nearly all frames of a stack
+    /// are met here. All that a step needs of the one before are words in registers, and nothing but one look stands
+    /// between one return address and the next.
+    #[inline(never)]
+    fn along(&mut self, span: &Span) -> Left {
+        let (mut address, mut sp, mut bp, mut next) = (self.address, self.sp, self.bp, self.next);
+        let left = loop {
+            let Some(offset) = span.offset(address) else { break Left::Elsewhere };
+            let row = span.row(offset);
+            let Some(plain) = row.plain() else { break Left::Special(row) };
+            let cfa = if plain.from_rbp { bp } else { sp }.wrapping_add(plain.offset);
+            if cfa <= sp {
+                break Left::End { truncated: true };
             }
-            Step::Lost => return sure,
+            // A CFA that is odd, or beyond the stack's end, is refused here: words are aligned.
+            let Some(pc) = self.memory.read(cfa.wrapping_sub(8)) else { break Left::End { truncated: true } };
+            if plain.rbp != 0 {
+                bp = self.memory.read(cfa.wrapping_add_signed(plain.rbp)).unwrap_or(bp);
+            }
+            sp = cfa;
+            if pc == 0 {
+                break Left::End { truncated: false };
+            }
+            address = pc.wrapping_sub(1);
+            if let Some(slot) = self.addresses.get_mut(next) {
+                *slot = address;
+            } else if next == MAX_FRAMES {
+                break Left::End { truncated: true };
+            }
+            next = next.wrapping_add(1);
+        };
+        if sp != self.sp {
+            self.leaf = None;
         }
-        leaf = None;
+        (self.address, self.sp, self.bp, self.next) = (address, sp, bp, next);
+        left
+    }
+
+    /// Notes the frame at `address`.
+    fn note(&mut self) -> Left {
+        if let Some(slot) = self.addresses.get_mut(self.next) {
+            *slot = self.address;
+        } else if self.next == MAX_FRAMES {
+            return Left::End { truncated: true };
+        }
+        self.next = self.next.wrapping_add(1);
+        Left::Elsewhere
+    }
+
+    /// Goes to the function that `caller.pc` returns to.
+    fn enter(&mut self, caller: Registers) -> Left {
+        if caller.pc == 0 {
+            return Left::End { truncated: false };
+        }
+        // A return address may belong to the next function already: its call lies in front of it.
+        (self.address, self.sp, self.bp) = (caller.pc.wrapping_sub(1), caller.sp, caller.bp);
+        self.leaf = None;
+        self.note()
+    }
+
+    /// A step by a row that is not plain.
+    #[cold]
+    fn special(&mut self, rule: Rule<'_>, in_module: bool, table: &Table) -> Left {
+        let pc = self.address.wrapping_add(u64::from(self.leaf.is_none()));
+        let now = Registers { pc, sp: self.sp, bp: self.bp };
+        match seldom(now, rule, self.leaf, in_module, table, &mut self.memory) {
+            Step::Caller(next) => self.enter(next),
+            Step::Root => Left::End { truncated: false },
+            Step::Lost => Left::End { truncated: true },
+        }
     }
 }
 
-/// One step by what the unwind information says.
-#[inline]
-fn by_rule(now: Registers, rule: Rule<'_>, leaf: Option<&Context>, memory: &mut Memory) -> Step {
+fn seldom(
+    now: Registers,
+    rule: Rule<'_>,
+    leaf: Option<&Context>,
+    in_module: bool,
+    table: &Table,
+    memory: &mut Memory,
+) -> Step {
     match rule {
-        Rule::Plain { from_rbp, offset, rbp } => {
-            let base = if from_rbp { now.bp } else { now.sp };
-            let cfa = base.wrapping_add(u64::from(offset));
-            let saved = if rbp == 0 { Saved::Same } else { Saved::AtCfa(rbp) };
-            caller(now, cfa, saved, memory)
-        }
         Rule::Plt { threshold } => {
             let pushed = u64::from(now.pc & 15 >= threshold);
             let cfa = now.sp.wrapping_add(8).wrapping_add(pushed.wrapping_mul(8));
@@ -93,12 +183,12 @@ fn by_rule(now: Registers, rule: Rule<'_>, leaf: Option<&Context>, memory: &mut 
         }
         Rule::Escape(escape) => escaped(now, escape, leaf, memory),
         Rule::Root => Step::Root,
-        Rule::Stop | Rule::Gap => Step::Lost,
+        Rule::Stop => Step::Lost,
+        Rule::Gap => guess(now, leaf.is_some(), in_module, table, memory),
     }
 }
 
 /// The caller's registers, by the frame's end.
-#[inline]
 fn caller(now: Registers, cfa: u64, saved: Saved, memory: &mut Memory) -> Step {
     if cfa <= now.sp || cfa > memory.end {
         return Step::Lost;
@@ -178,11 +268,13 @@ fn leads_on(mut caller: Registers, table: &Table, memory: &mut Memory) -> bool {
             }
             continue;
         };
-        let next = match span.rule(address) {
-            Rule::Plain { .. } | Rule::Escape(_) => by_rule(caller, span.rule(address), None, memory),
-            Rule::Root => return true,
+        let row = span.row_at(address);
+        let next = match (row.plain(), span.rule(row)) {
+            (Some(plain), _) => by_plain(caller, plain, memory),
+            (None, Rule::Escape(escape)) => escaped(caller, escape, None, memory),
+            (None, Rule::Root) => return true,
             // No call is in front of that.
-            Rule::Plt { .. } | Rule::Stop | Rule::Gap => Step::Lost,
+            (None, Rule::Plt { .. } | Rule::Stop | Rule::Gap) => Step::Lost,
         };
         return match next {
             // Or called back by code of the same kind.
@@ -192,6 +284,13 @@ fn leads_on(mut caller: Registers, table: &Table, memory: &mut Memory) -> bool {
         };
     }
     true
+}
+
+/// The step that [`Walk::along`] makes, for a look ahead.
+fn by_plain(now: Registers, plain: Plain, memory: &mut Memory) -> Step {
+    let cfa = if plain.from_rbp { now.bp } else { now.sp }.wrapping_add(plain.offset);
+    let saved = if plain.rbp == 0 { Saved::Same } else { Saved::AtCfa(plain.rbp as i32) };
+    caller(now, cfa, saved, memory)
 }
 
 #[cfg(test)]
@@ -283,6 +382,29 @@ mod tests {
         // A ring is not followed.
         words[6] = at(&words, 0);
         assert_eq!(walked(&words, 0x9000, 0, 0), (vec![0x8fff], true));
+    }
+
+    /// Only the interrupted function itself may have its return address on top of the stack.
+    #[test]
+    #[expect(unsafe_code, reason = "makes up what a signal handler is given")]
+    fn callers_are_not_taken_for_the_interrupted_function() {
+        let mut words = [0_u64; 8];
+        words[0] = 0x1010;
+        words[3] = 0x1510;
+        words[4] = 0x1010;
+        let sp = words.as_ptr().expose_provenance() as u64;
+        // SAFETY: zeros are a context, and it lives as long as the walk.
+        let nothing: libc::ucontext_t = unsafe { std::mem::zeroed() };
+        // SAFETY: as above.
+        let context = unsafe { Context::new((&raw const nothing).cast()) };
+        let interrupted = |pc| {
+            let memory = Memory::new(sp, Some((sp, sp + size_of_val(&words) as u64)));
+            let mut frames = Frames::new();
+            walk(Some(&table()), Registers { pc, sp, bp: 0 }, Some(&context), memory, 0, &mut frames);
+            (frames.addresses().to_vec(), frames.truncated)
+        };
+        assert_eq!(interrupted(0x1510), (vec![0x1510, 0x100f], false), "this is one");
+        assert_eq!(interrupted(0x1150), (vec![0x1150, 0x150f], true), "this one called it");
     }
 
     #[test]

@@ -203,6 +203,9 @@ pub(crate) fn has_room(sp: u64, room: u64) -> bool {
 
 const PAGE: u64 = 4096;
 
+/// Where a stack ends at the latest of which nothing is known: user space.
+const UNKNOWN_END: u64 = 1 << 47;
+
 /// Reads words from one thread's stack, that thread being the one that reads.
 ///
 /// Between a frame and the end of its stack everything is mapped. Of a stack that we do not know (a coroutine's, an
@@ -211,9 +214,9 @@ const PAGE: u64 = 4096;
 pub(crate) struct Memory {
     /// Nothing below is of interest: it is not in use.
     floor: u64,
-    /// What may be read.
+    /// What may be read: from here on, so many bytes.
     low: u64,
-    high: u64,
+    size: u64,
     /// No frame may reach beyond.
     pub(crate) end: u64,
 }
@@ -222,8 +225,8 @@ impl Memory {
     /// The stack in use from `sp` on, which `bounds` is the answer for.
     pub(crate) fn new(sp: u64, bounds: Option<(u64, u64)>) -> Memory {
         match bounds {
-            Some((_, end)) => Memory { floor: sp, low: sp, high: end, end },
-            None => Memory { floor: sp, low: 0, high: 0, end: 1 << 47 },
+            Some((_, end)) => Memory { floor: sp, low: sp, size: end.saturating_sub(sp), end },
+            None => Memory { floor: sp, low: sp, size: 0, end: UNKNOWN_END },
         }
     }
 
@@ -237,10 +240,7 @@ impl Memory {
     #[inline]
     pub(crate) fn read(&mut self, address: u64) -> Option<u64> {
         // Words are aligned, so that one begun in a page ends in it.
-        if address & 7 != 0 || address < self.floor || address >= self.end {
-            return None;
-        }
-        if !(self.low..self.high).contains(&address) && !self.reach(address) {
+        if address & 7 != 0 || (address.wrapping_sub(self.low) >= self.size && !self.reach(address)) {
             return None;
         }
         // SAFETY: on a known stack `address` lies between the calling thread's frame and the stack's end; of
@@ -248,19 +248,22 @@ impl Memory {
         Some(unsafe { ptr::with_exposed_provenance::<u64>(address as usize).read_volatile() })
     }
 
+    /// Takes in the page of `address`, if it is one of a stack that we do not know.
     #[cold]
+    #[inline(never)]
     fn reach(&mut self, address: u64) -> bool {
-        if self.high != 0 && self.end != 1 << 47 {
-            return false; // A known stack, all of which is within reach.
+        // A known stack is within reach as a whole.
+        if self.end != UNKNOWN_END || address < self.floor || address >= self.end {
+            return false;
         }
         let page = address & !(PAGE - 1);
         if !readable(page) {
             return false;
         }
-        if page != self.high {
-            self.low = page;
+        if page != self.low.wrapping_add(self.size) {
+            self.low = page.max(self.floor);
         }
-        self.high = page.wrapping_add(PAGE);
+        self.size = page.wrapping_add(PAGE).wrapping_sub(self.low);
         true
     }
 }
@@ -308,8 +311,10 @@ mod tests {
         assert_eq!(memory.read(start + 12), None, "unaligned");
         assert_eq!(memory.read(start + 16), Some(3));
         assert_eq!(memory.read(start + 24), None, "beyond the end");
-        let mut unknown = Memory::new(start, None);
+        let mut unknown = Memory::new(start + 8, None);
         assert_eq!(unknown.read(start + 24), Some(4));
+        assert_eq!(unknown.read(start + 8), Some(2));
+        assert_eq!(unknown.read(start), None, "below the stack pointer, in a page that is known by now");
         assert_eq!(unknown.read(0x7000_0000_0000), None);
     }
 
