@@ -105,6 +105,12 @@ fn print(snapshot: &Snapshot) -> io::Result<()> {
 }
 
 fn is_library(function: &str) -> bool {
+    let library =
+        |path: &str| ["alloc::", "core::", "std::", "hashbrown::"].iter().any(|name| path.starts_with(name));
     let path = function.trim_start_matches(['<', '&']);
-    ["alloc::", "core::", "std::", "hashbrown::"].iter().any(|library| path.starts_with(library))
+    match path.split_once(" as ") {
+        // `<u8 as alloc::vec::spec_from_elem::SpecFromElem>::from_elem`
+        Some((kind, interface)) if !kind.contains("::") => library(interface),
+        _ => library(path),
+    }
 }

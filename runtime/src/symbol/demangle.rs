@@ -41,7 +41,10 @@ pub(super) fn is_plumbing(name: &str) -> bool {
 /// little about who grows it.
 pub(super) fn is_container(name: &str) -> bool {
     const LIBRARY: [&str; 4] = ["alloc::", "core::", "hashbrown::", "std::collections::"];
-    LIBRARY.iter().any(|path| subject(name).starts_with(path))
+    let library = |path: &str| LIBRARY.iter().any(|library| path.starts_with(library));
+    // `<u8 as alloc::vec::spec_from_elem::SpecFromElem>::from_elem`; but a type of the program's own is its own.
+    let built_in = |kind: &str| !kind.split(" as ").next().unwrap_or(kind).contains("::");
+    library(subject(name)) || as_trait(name).is_some_and(|path| library(path) && built_in(name))
 }
 
 /// Of `<T as Trait>::f` and `<T>::f` the type, of `a::b` itself; references are looked through.
@@ -80,6 +83,24 @@ fn as_trait(name: &str) -> Option<&str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn containers_are_the_librarys() {
+        for name in [
+            "alloc::raw_vec::RawVec<shop::Cart>::grow_one",
+            "<alloc::vec::Vec<u8> as core::clone::Clone>::clone",
+            "<u8 as alloc::vec::spec_from_elem::SpecFromElem>::from_elem",
+            "hashbrown::raw::RawTable<(u32, shop::Cart)>::reserve_rehash",
+            "std::collections::hash::map::HashMap<u32, u32>::insert",
+        ] {
+            assert!(is_container(name), "{name}");
+        }
+        for name in
+            ["shop::alloc::vec", "<shop::Cart as core::clone::Clone>::clone", "std::fs::read", "[libc.so.6]"]
+        {
+            assert!(!is_container(name), "{name}");
+        }
+    }
 
     #[test]
     fn plumbing_is_ours_and_the_allocators() {
