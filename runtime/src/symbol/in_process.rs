@@ -10,9 +10,9 @@ use crate::sys::names;
 pub(super) struct Image(());
 
 impl Image {
-    /// There is but one module, see [`crate::stack`].
-    pub(super) fn open(_: &Module, _main: bool, _lines: bool) -> Option<Image> {
-        Some(Image(()))
+    /// There is but one module, see [`crate::stack`]: any other is another process's.
+    pub(super) fn open(_: &Module, main: bool, _lines: bool) -> Option<Image> {
+        main.then_some(Image(()))
     }
 
     /// The function at `address`: the outermost one of those inlined there.

@@ -142,6 +142,7 @@ fn assert_filled(profile: &Profile, filled: f64) {
 
 /// As the kernel does to who has used up the memory, from outside and without a warning.
 #[test]
+#[cfg_attr(profiled_portable, ignore = "there are no names of another process's addresses")]
 fn a_process_that_is_killed_leaves_its_peak() {
     if let Ok(path) = std::env::var(PATH) {
         fill(&path);
@@ -177,6 +178,7 @@ fn a_process_that_is_killed_leaves_its_peak() {
 
 /// A limit that makes the allocator give nothing: the process ends by its own hand, and says what for.
 #[test]
+#[cfg_attr(profiled_portable, ignore = "there are no names of another process's addresses")]
 fn an_allocation_that_is_refused_leaves_the_peak() {
     if let Ok(path) = std::env::var(PATH) {
         let limit = libc::rlimit { rlim_cur: (800 * MIB) as u64, rlim_max: (800 * MIB) as u64 };
@@ -202,6 +204,7 @@ fn an_allocation_that_is_refused_leaves_the_peak() {
 
 /// Whatever moment the process ends at, and whatever becomes of the file: it is read, or refused in words.
 #[test]
+#[cfg_attr(profiled_portable, ignore = "there are no names of another process's addresses")]
 fn a_damaged_peak_file_is_refused() {
     alone("a_damaged_peak_file_is_refused", || {
         let path = temporary("damaged.peak");
@@ -374,7 +377,9 @@ fn estimates_say_how_good_they_are() {
         assert!((live - 1.0).abs() < 4.0 * error, "{live}, {error}");
         assert!((200..450).contains(&(stats.samples - before.samples)), "{stats:?}");
         assert_eq!(stats.rate, 524_288);
-        assert!(stats.resident_bytes.unwrap() <= stats.peak_resident_bytes.unwrap());
+        if cfg!(not(profiled_portable)) {
+            assert!(stats.resident_bytes.unwrap() <= stats.peak_resident_bytes.unwrap());
+        }
         assert!(stats.table_bytes > 0 && stats.lost_samples == 0);
         let text = text("heap", 1);
         assert!(text.contains("\n# Alloc is an estimate, its standard error "), "{text}");

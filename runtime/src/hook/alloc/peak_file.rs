@@ -207,8 +207,8 @@ pub(super) fn encode(map: &ModuleMap) -> Vec<u8> {
 /// The program may be gone, and the file half written: what was whole before is read.
 ///
 /// Names are looked up in the files that the program and its libraries were made of, as far as they are where they were
-/// and have the build ids that they had. `alloc_objects` and `alloc_space` count at those places alone that had
-/// anything alive.
+/// and have the build ids that they had; the portable backend has addresses alone. `alloc_objects` and `alloc_space` count
+/// at those places alone that had anything alive.
 ///
 /// # Errors
 /// [`Error::Io`] if the file cannot be read, [`Error::Invalid`] if it is no such file, or nothing was written to it yet.
