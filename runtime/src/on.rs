@@ -11,9 +11,10 @@ pub use crate::symbol::Frame;
 
 /// The heap: what is alive, and what was ever allocated.
 ///
-/// With [`Allocator`] in place the profiles `heap` and `allocs` fill by themselves. Here are the figures ([`stats`]), the
-/// heap when it was largest ([`peak`]), also in a file that outlives the process ([`peak_file`], [`read_peak_file`]), what
-/// has been alive for a while ([`older_than`]), and the rate of samples ([`set_rate`]).
+/// With [`Allocator`] in place the profiles `heap` and `allocs` fill by themselves. Here are the figures
+/// ([`stats`](heap::stats)), the heap when it was largest ([`peak`](heap::peak)), also in a file that outlives the process
+/// ([`peak_file`](heap::peak_file), [`read_peak_file`](heap::read_peak_file)), what has been alive for a while
+/// ([`older_than`](heap::older_than)), and the rate of samples ([`set_rate`](heap::set_rate)).
 pub mod heap {
     pub use crate::hook::alloc::{
         Estimate, Stats, older_than, peak, peak_file, rate, read_peak_file, set_rate, stats, write,
