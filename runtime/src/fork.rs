@@ -56,13 +56,17 @@ impl Barrier {
         if local::with(|local| local.locks.get()) > 0 {
             return Some(Barrier::enter());
         }
-        let barrier = match BARRIER.try_read() {
-            Ok(barrier) => barrier,
-            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
-            Err(TryLockError::WouldBlock) => return None,
-        };
+        // First this, as in `enter`: a signal handler that forks in between must not wait for a barrier of our own.
         local::with(|local| local.locks.set(1));
-        Some(Barrier(Some(barrier)))
+        let barrier = match BARRIER.try_read() {
+            Ok(barrier) => Some(barrier),
+            Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
+            Err(TryLockError::WouldBlock) => None,
+        };
+        if barrier.is_none() {
+            local::with(|local| local.locks.set(0));
+        }
+        Some(Barrier(Some(barrier?)))
     }
 
     fn enter() -> Barrier {

@@ -90,6 +90,8 @@ pub(crate) struct Local {
     /// The rate that the countdown was drawn at, or what `hook::alloc` says instead.
     pub(crate) drawn_at: Cell<u64>,
     ended: Cell<bool>,
+    /// Its end has been announced once.
+    ending: Cell<bool>,
     /// Locks of ours that this thread holds, see [`crate::fork`].
     pub(crate) locks: Cell<u32>,
     /// How many sites have a counter here; 0 without a block, so that one comparison tells both.
@@ -109,6 +111,7 @@ thread_local! {
             inside: Cell::new(false),
             drawn_at: Cell::new(0),
             ended: Cell::new(false),
+            ending: Cell::new(false),
             locks: Cell::new(0),
             capacity: Cell::new(0),
             counters: Cell::new(ptr::null()),
@@ -280,7 +283,8 @@ pub(crate) fn is_registered(local: &Local) -> bool {
 pub(crate) fn metered() -> Metered {
     let registry = REGISTRY.lock();
     let mut all = registry.metered;
-    registry.threads().filter_map(Thread::metered).for_each(|metered| all.add(metered));
+    let there = |thread: &&Thread| sys::thread::is_there(thread.tid.load(Relaxed));
+    registry.threads().filter(there).filter_map(Thread::metered).for_each(|metered| all.add(metered));
     all
 }
 
@@ -310,6 +314,8 @@ impl Thread {
     fn metered(&self) -> Option<Metered> {
         // SAFETY: the thread puts its meter there, and takes it out before its memory goes, both under the registry's
         // lock, which whoever calls this holds. In a forked child the memory of those that are gone is still there.
+        // (A thread that never allocated before the last round of its keys' destructors is not told of its end any more:
+        // `metered` asks whether it is there.)
         unsafe { self.meter.load(Relaxed).as_ref() }.map(Meter::read)
     }
 
@@ -461,6 +467,12 @@ impl Registry {
 
 /// Runs on the thread that ends, after its Rust thread-locals.
 unsafe extern "C" fn thread_ended(thread: *mut c_void) {
+    if sys::process::TELLS_ENDS_EARLY
+        && with(|local| !local.ending.replace(true))
+        && sys::process::at_thread_end(thread, thread_ended)
+    {
+        return;
+    }
     with(|local| {
         local.capacity.set(0);
         local.scopes.set(&raw const NOWHERE);

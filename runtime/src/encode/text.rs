@@ -22,7 +22,7 @@ pub(super) fn write(snapshot: &Snapshot, names: Names<'_>, w: &mut impl Write) -
             let [alloc_objects, mut alloc_bytes, objects, bytes] = snapshot.totals();
             // Readers take equal numbers for a profile that knows only what is alive.
             if (alloc_objects, alloc_bytes) == (objects, bytes) {
-                alloc_bytes += 1;
+                alloc_bytes = alloc_bytes.saturating_add(1);
             }
             // A rate of one sample in 1 byte, doubled as the format has it.
             writeln!(w, "heap profile: {objects}: {bytes} [{alloc_objects}: {alloc_bytes}] @ heap/2")?;

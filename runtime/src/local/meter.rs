@@ -118,7 +118,7 @@ impl Meter {
         let mut bytes = 0;
         // A thread is in the middle of `set` for a nanosecond, unless it is preempted there: then what we have is off
         // by what it draws.
-        for _ in 0..10_000 {
+        for _ in 0..100 {
             let version = self.version.load(Acquire);
             let countdown = match self.countdown.load(Acquire) {
                 PAUSED.. => self.kept.load(Relaxed),

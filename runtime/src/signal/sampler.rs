@@ -130,7 +130,7 @@ pub(super) fn open(options: Options, continuous: bool) -> Result<u64> {
     }
     let (id, walks) = (sampler.next_id, sampler.walks);
     sampler.next_id += 1;
-    let unheard = sampler.threads.unheard();
+    let unheard = sampler.threads.unheard() + sampler.threads.young();
     sampler.sessions.push(Open {
         id,
         options,
@@ -240,6 +240,7 @@ impl Sampler {
             }
         });
         if lost > 0 {
+            self.threads.forgive();
             self.each_of_cpu(|aggregate| aggregate.add_lost(lost));
         }
     }
@@ -274,7 +275,7 @@ impl Sampler {
     /// Gives a session that ends what no sample will tell it any more: CPU time of threads whose timers have expired
     /// without a tick of the kernel's to notice, and of young threads that no sample was taken of.
     fn add_unheard(&mut self, session: &mut Open) {
-        let time = self.threads.unheard().saturating_sub(session.unheard) + self.threads.young();
+        let time = (self.threads.unheard() + self.threads.young()).saturating_sub(session.unheard);
         if time > UNHEARD {
             session.aggregate.add(time, || Key::of(Stack::pseudo(pseudo::UNATTRIBUTED)));
         }
@@ -385,6 +386,8 @@ fn attend() {
                 let mut sampler = SAMPLER.lock();
                 // Unless the last session ended, or the rate changed meanwhile: then at the next look.
                 if handler::PERIOD.load(Relaxed) == period {
+                    // What came meanwhile is heard before anybody is taken for silent.
+                    sampler.drain();
                     let blocked = sampler.threads.look(&ids, period, begun);
                     sampler.each_of_cpu(|aggregate| aggregate.add_blocked(blocked));
                 }

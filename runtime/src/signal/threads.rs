@@ -160,7 +160,7 @@ impl Threads {
             thread.counted = now;
         }
         let now = nanoseconds(Clock::ProcessCpu);
-        self.young += (now - self.counted) as i64;
+        self.young += now.wrapping_sub(self.counted) as i64;
         self.counted = now;
     }
 
@@ -224,6 +224,15 @@ impl Threads {
                     self.arm(tid, thread, cpu, period);
                 }
                 silent
+            }
+        }
+    }
+
+    /// Takes it that samples stand for all that threads with timers have used: some were lost, and nobody knows whose.
+    pub(super) fn forgive(&mut self) {
+        for (&tid, thread) in self.known.iter_mut().flatten() {
+            if let (Kind::Armed(_), Some(cpu)) = (&thread.kind, cpu_time_of(tid)) {
+                thread.heard = thread.heard.max(cpu);
             }
         }
     }

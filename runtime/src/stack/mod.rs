@@ -16,7 +16,7 @@ use crate::record::pseudo;
 use crate::store::Stack;
 
 pub use way::observe;
-pub(crate) use way::{after_fork_in_child, capture, memory, modules, prepare};
+pub(crate) use way::{after_fork_in_child, capture, memory, modules, prepare, with_modules};
 #[cfg(not(profiled_portable))]
 pub(crate) use way::{capture_context, is_in_system_call};
 

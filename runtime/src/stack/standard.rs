@@ -54,6 +54,11 @@ pub(crate) fn modules() -> Arc<ModuleMap> {
     MODULES.get_or_init(make).clone()
 }
 
+/// Calls `f` with the modules.
+pub(crate) fn with_modules<R>(f: impl FnOnce(&ModuleMap) -> R) -> R {
+    f(&modules())
+}
+
 /// Bytes of tables: none.
 pub(crate) fn memory() -> usize {
     0

@@ -174,7 +174,12 @@ impl<'a> Names<'a> {
         }
         match self.module(address, epoch) {
             Some((index, module)) => {
-                let main = index == 0 && !self.snapshot.modules.elsewhere;
+                let elsewhere = self.snapshot.modules.elsewhere;
+                // What only this process knows is no news of another one's, and a name alone proves nothing.
+                if elsewhere && (module.build_id.is_empty() || !module.path.starts_with('/')) {
+                    return [].into();
+                }
+                let main = index == 0 && !elsewhere;
                 resolve::resolve(address, module, main, self.level)
             }
             None => [].into(),

@@ -202,6 +202,48 @@ fn an_allocation_that_is_refused_leaves_the_peak() {
     std::fs::remove_file(path).unwrap();
 }
 
+/// A refusal is noted though nothing has grown since the mark; and a limit that comes later is no end of the program.
+#[test]
+fn what_cannot_be_had_is_told() {
+    alone("what_cannot_be_had_is_told", || {
+        let path = temporary("limits.peak");
+        heap::peak_file(&path).unwrap();
+        let large = black_box(Vec::<u8>::with_capacity(200 * MIB));
+        for _ in 0..3 {
+            assert!(black_box(Vec::<u8>::new()).try_reserve(1 << 46).is_err());
+        }
+        let snapshot = heap::read_peak_file(&path).unwrap();
+        let refused = format!("then an allocation of {} bytes was refused", 1_u64 << 46);
+        assert!(snapshot.comments().contains(&refused), "{:?}", snapshot.comments());
+        assert_eq!(heap::stats().refused, 3);
+        // It takes no more room to be read again.
+        for _ in 0..300 {
+            assert_eq!(heap::read_peak_file(&path).unwrap().samples().len(), snapshot.samples().len());
+        }
+        assert!(!text("heap", 1).contains("folded"), "the table of stacks is as it was");
+        let whole = || {
+            let snapshot = heap::read_peak_file(&path).unwrap();
+            (
+                snapshot.comments().to_vec(),
+                snapshot.time(),
+                snapshot.samples().map(|s| s.values().to_vec()).collect::<Vec<_>>(),
+            )
+        };
+        let before = whole();
+        let limit = libc::rlimit { rlim_cur: MIB as u64, rlim_max: MIB as u64 };
+        // SAFETY: a good pointer.
+        assert_eq!(unsafe { libc::setrlimit(libc::RLIMIT_FSIZE, &raw const limit) }, 0);
+        let larger = black_box(Vec::<u8>::with_capacity(400 * MIB));
+        assert!(heap::stats().peak_bytes >= 600 * MIB as u64);
+        assert_eq!(whole(), before, "what was there stays");
+        let text = text("heap", 1);
+        assert!(text.contains("times the peak could not be written to its file"), "{text}");
+        assert!(heap::peak_file(path.with_extension("other")).is_err());
+        drop((large, larger));
+        std::fs::remove_file(path).unwrap();
+    });
+}
+
 /// Whatever moment the process ends at, and whatever becomes of the file: it is read, or refused in words.
 #[test]
 #[cfg_attr(profiled_portable, ignore = "there are no names of another process's addresses")]

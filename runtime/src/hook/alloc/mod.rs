@@ -185,6 +185,7 @@ fn refused(size: usize) -> *mut u8 {
 #[inline(never)]
 fn crossed(local: &Local, block: *mut u8, size: usize, left: i64) {
     let rate = rate();
+    local::register(local);
     let drawn_at = match local.drawn_at.get() {
         // Nothing was sampled here; from now on perhaps.
         OFF => {
@@ -194,7 +195,6 @@ fn crossed(local: &Local, block: *mut u8, size: usize, left: i64) {
         // A thread begins here, or a long distance goes on. Draw first: a thread that took its first allocation
         // whatever its size would make a program of many short threads look large.
         NOT_DRAWN => {
-            local::register(local);
             let left = draw(local, rate).saturating_add(left);
             local.meter.set(left);
             if left >= 0 {
@@ -343,7 +343,12 @@ fn first_rate() -> u64 {
         None => DEFAULT_RATE,
         Some(Ok(rate)) => rate.min(OFF - 1),
         Some(Err(())) => {
-            sys::process::warn("profiled: PROFILED_HEAP_RATE is not a number of bytes; it is 524288 then\n");
+            let warn = || {
+                sys::process::warn(
+                    "profiled: PROFILED_HEAP_RATE is not a number of bytes; it is 524288 then\n",
+                )
+            };
+            local::with(|local| local.aside(warn));
             DEFAULT_RATE
         }
     };

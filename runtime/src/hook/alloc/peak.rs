@@ -4,15 +4,13 @@
 //! every bucket notes what it has, which takes no memory and some hundred microseconds, but only after the heap has
 //! grown by a twentieth since the last time: a few hundred times on the way from a megabyte to all there is.
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering::Acquire, Ordering::Relaxed};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use super::peak_file::{About, PeakFile, encode};
+use super::peak_file::{About, PeakFile};
 use super::{BUCKETS, report};
 use crate::error::Result;
 use crate::fork::Lock;
-use crate::module::ModuleMap;
 use crate::snapshot::{Meta, Snapshot};
 use crate::stack;
 
@@ -30,11 +28,13 @@ struct Peak {
     bytes: i64,
     /// Nanoseconds since 1970.
     time: u64,
+    /// Of the first allocation since then that was refused, or 0.
+    refused: u64,
     /// Where it is written, too.
     file: Option<PeakFile>,
 }
 
-static PEAK: Lock<Peak> = Lock::new(Peak { bytes: 0, time: 0, file: None });
+static PEAK: Lock<Peak> = Lock::new(Peak { bytes: 0, time: 0, refused: 0, file: None });
 
 /// A sample came that stands for so many bytes.
 pub(super) fn grew(bytes: u64) {
@@ -54,20 +54,25 @@ pub(super) fn shrank(bytes: u64) {
 #[inline(never)]
 fn reached() {
     if let Some(mut peak) = PEAK.try_lock() {
-        peak.note(0);
+        peak.note();
     }
 }
 
 /// The allocator has refused so many bytes: there will hardly be more than there is now.
 pub(super) fn refused(size: usize) {
     if let Some(mut peak) = PEAK.try_lock() {
-        peak.note(size as u64);
+        peak.note();
+        // Once: a program that lives on may be refused often.
+        if peak.refused == 0 {
+            peak.refused = size as u64;
+            peak.write();
+        }
     }
 }
 
 impl Peak {
     /// Has the buckets note what is alive now, if that is more than it ever was.
-    fn note(&mut self, refused: u64) {
+    fn note(&mut self) {
         let now = LIVE_BYTES.load(Relaxed);
         if now <= self.bytes {
             return;
@@ -78,14 +83,14 @@ impl Peak {
             blocks.at_peak[1].store(freed, Relaxed);
             blocks.at_peak[0].store(blocks.allocated.load(Acquire), Relaxed);
         }
-        (self.bytes, self.time) = (now, since_1970());
+        (self.bytes, self.time, self.refused) = (now, since_1970(), 0);
         NEXT.store(now + (now / PART).max(LEAST), Relaxed);
-        self.write(refused);
+        self.write();
     }
 
-    fn write(&mut self, refused: u64) {
+    fn write(&mut self) {
         if let Some(file) = &mut self.file {
-            file.write(About { bytes: self.bytes.max(0) as u64, time: self.time, refused });
+            file.write(About { bytes: self.bytes.max(0) as u64, time: self.time, refused: self.refused });
         }
     }
 }
@@ -96,7 +101,8 @@ impl Peak {
 ///
 /// A file that is there is overwritten; of an earlier one that this process wrote to, the last state stays. It takes
 /// 64 MiB at the most, twice, and mostly a few hundred kilobytes for each thousand rows; forked children do not write
-/// to it. What cannot be written later, for want of space on the disk, is counted and said in the profile.
+/// to it. It is written within the allocation that makes the peak: keep it on a disk of this machine, which does not make
+/// anybody wait. What cannot be written later, for want of space on the disk, is counted and said in the profile.
 ///
 /// # Errors
 /// [`Error::Io`](crate::Error::Io) if the file cannot be written,
@@ -105,28 +111,15 @@ pub fn peak_file(path: impl AsRef<Path>) -> Result<()> {
     let file = PeakFile::create(path.as_ref())?;
     let mut peak = PEAK.lock();
     let before = peak.file.replace(file);
-    peak.note(0);
-    peak.write(0);
+    peak.note();
+    peak.write();
     drop(peak);
     drop(before);
     Ok(())
 }
 
-/// Has the file name these modules, too, if they have changed. Ordinary code.
-pub(super) fn take_in(modules: &Arc<ModuleMap>) {
-    let is_stale = |peak: &Peak| peak.file.as_ref().is_some_and(|file| file.is_stale(modules));
-    if !is_stale(&PEAK.lock()) {
-        return;
-    }
-    let encoded = encode(modules);
-    let mut peak = PEAK.lock();
-    let before = peak.file.as_mut().map(|file| file.refresh(modules.clone(), encoded));
-    peak.write(0);
-    drop(peak);
-    drop(before);
-}
-
-/// The file is the parent's.
+/// The file is the parent's. Nothing is freed, as that may take a lock of the allocator, which its own handlers have not
+/// seen to yet; the descriptor stays open until the child becomes another program.
 pub(crate) fn after_fork_in_child() {
     std::mem::forget(PEAK.lock().file.take());
 }
@@ -148,16 +141,19 @@ pub(super) fn bytes() -> u64 {
 /// [`rate`](crate::heap::set_rate): of these, 524 288 bytes a sample show little.
 pub fn peak() -> Option<Snapshot> {
     let modules = stack::modules();
-    // The program's allocator is not called under the lock: room for all there are, and for those that come meanwhile,
-    // which are in no peak yet.
-    let mut noted = Vec::with_capacity(BUCKETS.count() + 1000);
-    take_in(&modules);
+    // The program's allocator is not called under the lock: room for all there are, and for many that come meanwhile.
+    let mut noted = Vec::with_capacity(BUCKETS.count() * 2 + 1000);
+    let mut left_out = 0;
     let mut peak = PEAK.lock();
-    peak.note(0);
+    peak.note();
     for bucket in BUCKETS.iter() {
         let counts = bucket.value().at_peak.each_ref().map(|count| count.load(Relaxed));
-        if counts[0] > 0 && noted.len() < noted.capacity() {
-            noted.push((bucket, counts));
+        if counts[0] > 0 {
+            if noted.len() < noted.capacity() {
+                noted.push((bucket, counts));
+            } else {
+                left_out += 1;
+            }
         }
     }
     let (bytes, time) = (peak.bytes, UNIX_EPOCH + Duration::from_nanos(peak.time));
@@ -169,5 +165,8 @@ pub fn peak() -> Option<Snapshot> {
         noted.into_iter().map(|(bucket, [allocated, freed])| report::row(bucket, allocated, freed)).collect();
     let mut meta = Meta { time, cumulative: false, ..report::meta("heap") };
     meta.comments.push("the live heap as it was when it was largest".to_owned());
+    if left_out > 0 {
+        meta.comments.push(format!("{left_out} rows left out: they came while this was taken"));
+    }
     Some(Snapshot::new(meta, rows, modules))
 }

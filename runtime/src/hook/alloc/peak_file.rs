@@ -12,21 +12,23 @@
 //! row:  addresses, epoch, block size, rate, allocated, freed, labels length; addresses; labels
 //! ```
 //! All numbers are words of 64 bits, least byte first; texts are filled up to whole words.
+use std::collections::HashMap;
 use std::fs::File;
 use std::io::{self, Read as _, Seek as _, SeekFrom};
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, UNIX_EPOCH};
 
 use super::report::{self, Values};
 use super::{BUCKETS, bytes_of};
 use crate::error::{Error, Result};
 use crate::module::{Module, ModuleMap, Segment};
+use crate::record::ValueType;
 use crate::snapshot::{Meta, Snapshot};
 use crate::store::bucket::Key;
 use crate::store::{Labels, Stack};
-use crate::{stack, sys};
+use crate::{label, stack, sys};
 
 const MAGIC: u64 = u64::from_le_bytes(*b"profPEAK");
 const VERSION: u64 = 1;
@@ -36,8 +38,14 @@ const MAX_SLOT: u64 = 64 << 20;
 /// The shortest that is worth having.
 const MIN_SLOT: u64 = 1 << 20;
 const HEAD: usize = 8;
+/// Addresses of a stack: what a walk takes, and the mark of one that was cut.
+const MAX_DEPTH: usize = stack::MAX_FRAMES + 1;
 /// Words of a row before its addresses.
 const ROW: usize = 7;
+/// Modules that a file names.
+const MAX_MODULES: usize = 4096;
+/// Segments of code that a module has.
+const MAX_SEGMENTS: usize = 64;
 /// Bytes that are collected before they are written.
 const BUFFER: usize = 64 << 10;
 
@@ -49,9 +57,8 @@ pub(super) struct PeakFile {
     file: File,
     slot: u64,
     sequence: u64,
-    /// The modules, as they are written, and the map that they were made from.
-    modules: Vec<u8>,
-    map: Arc<ModuleMap>,
+    /// Whoever else has the file, a forked child, does not write to it.
+    process: u32,
     /// Never grows beyond what it was made with: it is filled within an allocation.
     buffer: Vec<u8>,
 }
@@ -78,19 +85,10 @@ impl PeakFile {
         for (at, word) in [MAGIC, VERSION, slot].into_iter().enumerate() {
             sys::file::write_at(&file, &word.to_le_bytes(), at as u64 * 8)?;
         }
-        let map = stack::modules();
-        let buffer = Vec::with_capacity(BUFFER);
-        Ok(PeakFile { file, slot, sequence: 0, modules: encode(&map), map, buffer })
-    }
-
-    /// Whether the modules have changed: then [`refreshed`](Self::refreshed) is to be called without a lock.
-    pub(super) fn is_stale(&self, map: &Arc<ModuleMap>) -> bool {
-        !Arc::ptr_eq(&self.map, map)
-    }
-
-    /// Takes new modules, and gives the old ones for whoever can free them.
-    pub(super) fn refresh(&mut self, map: Arc<ModuleMap>, modules: Vec<u8>) -> (Arc<ModuleMap>, Vec<u8>) {
-        (std::mem::replace(&mut self.map, map), std::mem::replace(&mut self.modules, modules))
+        // So that all modules of now are known.
+        drop(stack::modules());
+        let (process, buffer) = (std::process::id(), Vec::with_capacity(BUFFER));
+        Ok(PeakFile { file, slot, sequence: 0, process, buffer })
     }
 
     /// Writes the peak that the buckets have noted. Within an allocation: it allocates nothing.
@@ -101,12 +99,20 @@ impl PeakFile {
     }
 
     fn try_write(&mut self, about: About) -> io::Result<()> {
+        let pid = std::process::id();
+        if pid != self.process {
+            return Ok(());
+        }
+        // The limit may be another one by now.
+        if sys::file::most_bytes().is_some_and(|most| most < SLOTS + 2 * self.slot) {
+            return Err(io::ErrorKind::FileTooLarge.into());
+        }
         let start = SLOTS + self.slot * (self.sequence % 2);
-        let PeakFile { file, modules, buffer, slot, .. } = self;
+        let PeakFile { file, buffer, slot, .. } = self;
         // From here on the slot is not whole, and the other one is.
         sys::file::write_at(file, &0_u64.to_le_bytes(), start)?;
         let mut body = Body { file, buffer, at: start + HEAD as u64 * 8 };
-        body.bytes(modules)?;
+        stack::with_modules(|map| body.modules(map, start + *slot / 2))?;
         let (mut left_out, mut left_out_bytes) = (0_u64, 0_u64);
         for bucket in BUCKETS.iter() {
             let [allocated, freed] = bucket.value().at_peak.each_ref().map(|count| count.load(Relaxed));
@@ -131,14 +137,15 @@ impl PeakFile {
         }
         let length = body.end() - start;
         body.flush()?;
-        self.sequence += 1;
-        let pid = u64::from(std::process::id());
         let About { bytes, time, refused } = about;
-        let head = [self.sequence, length, bytes, time, pid, refused, left_out, left_out_bytes];
+        let sequence = self.sequence + 1;
+        let head = [sequence, length, bytes, time, u64::from(pid), refused, left_out, left_out_bytes];
         // The sequence last: with it the slot is whole.
         for (at, word) in head.into_iter().enumerate().rev() {
             sys::file::write_at(&self.file, &word.to_le_bytes(), start + at as u64 * 8)?;
         }
+        // Only now is it the other one's turn.
+        self.sequence = sequence;
         Ok(())
     }
 }
@@ -174,33 +181,45 @@ impl Body<'_> {
         Ok(())
     }
 
+    /// The modules, as far as there is room for them up to `end`: those of now first.
+    fn modules(&mut self, map: &ModuleMap, end: u64) -> io::Result<()> {
+        let length = |module: &Module| {
+            let texts = module.path.len().next_multiple_of(8) + module.build_id.len().next_multiple_of(8);
+            (6 * 8 + module.text.len() * 24 + texts) as u64
+        };
+        let is_loaded = |module: &&Arc<Module>| module.last_epoch == u32::MAX;
+        let order =
+            || map.modules.iter().filter(is_loaded).chain(map.modules.iter().filter(|m| !is_loaded(m)));
+        let (mut at, mut count) = (self.end() + 8, 0);
+        for module in order() {
+            at += length(module);
+            if at > end || count == MAX_MODULES {
+                break;
+            }
+            count += 1;
+        }
+        self.word(count as u64)?;
+        for module in order().take(count) {
+            let Module { path, build_id, bias, text, first_epoch, last_epoch } = &**module;
+            let text = &text[..text.len().min(MAX_SEGMENTS)];
+            let numbers = [path.len() as u64, build_id.len() as u64, *bias, text.len() as u64];
+            let epochs = [u64::from(*first_epoch), u64::from(*last_epoch)];
+            numbers.into_iter().chain(epochs).try_for_each(|word| self.word(word))?;
+            for Segment { start, end, offset } in text {
+                [*start, *end, *offset].into_iter().try_for_each(|word| self.word(word))?;
+            }
+            self.bytes(path.as_bytes())?;
+            self.bytes(build_id)?;
+        }
+        Ok(())
+    }
+
     fn flush(&mut self) -> io::Result<()> {
         let written = sys::file::write_at(self.file, self.buffer, self.at);
         self.at = self.end();
         self.buffer.clear();
         written
     }
-}
-
-/// The modules as they are written.
-pub(super) fn encode(map: &ModuleMap) -> Vec<u8> {
-    let mut words = vec![map.modules.len() as u64];
-    let text = |words: &mut Vec<u64>, text: &[u8]| {
-        words.extend(text.chunks(8).map(|chunk| {
-            let mut word = [0; 8];
-            word[..chunk.len()].copy_from_slice(chunk);
-            u64::from_le_bytes(word)
-        }));
-    };
-    for module in &map.modules {
-        let Module { path, build_id, bias, text: segments, first_epoch, last_epoch } = &**module;
-        words.extend([path.len() as u64, build_id.len() as u64, *bias, segments.len() as u64]);
-        words.extend([u64::from(*first_epoch), u64::from(*last_epoch)]);
-        words.extend(segments.iter().flat_map(|Segment { start, end, offset }| [*start, *end, *offset]));
-        text(&mut words, path.as_bytes());
-        text(&mut words, build_id);
-    }
-    words.into_iter().flat_map(u64::to_le_bytes).collect()
 }
 
 /// Reads what [`peak_file`](crate::heap::peak_file) has left: the live heap of a program as it was when it was largest.
@@ -212,6 +231,9 @@ pub(super) fn encode(map: &ModuleMap) -> Vec<u8> {
 ///
 /// # Errors
 /// [`Error::Io`] if the file cannot be read, [`Error::Invalid`] if it is no such file, or nothing was written to it yet.
+///
+/// It is for tools: the stacks of each file that is read stay in this process's table of stacks, which has room for
+/// 262 144 of them.
 pub fn read_peak_file(path: impl AsRef<Path>) -> Result<Snapshot> {
     let path = path.as_ref();
     let invalid = || Error::Invalid { what: "peak file", value: path.display().to_string() };
@@ -281,16 +303,22 @@ fn parse(slot: &[u8]) -> Option<Snapshot> {
     if sequence == 0 || length != slot.len() as u64 {
         return None;
     }
-    // Epochs of their own: what is remembered of addresses is remembered by epoch.
-    static READ: AtomicU32 = AtomicU32::new(0);
-    let base = 1 << 31 | READ.fetch_add(1, Relaxed) << 16;
+    // Epochs of their own, as what is remembered of addresses is remembered by epoch; the same for the same content, so
+    // that to read a file again takes no more room.
+    let hash = slot.chunks_exact(8).fold(0_u64, |hash, word| {
+        let word = u64::from_le_bytes(word.try_into().unwrap_or_default());
+        (hash.rotate_left(5) ^ word).wrapping_mul(0x517c_c1b7_2722_0a95)
+    });
+    let base = 1 << 31 | (hash >> 49) as u32 & 0x7fff_u32 << 16;
     let epoch = |epoch: u64| base + (epoch as u32).min(0xffff);
-    let modules = (0..words.count()?).map(|_| module(&mut words, &epoch)).collect::<Option<_>>()?;
-    let mut rows = Vec::new();
+    let count = words.count().filter(|&count| count <= MAX_MODULES)?;
+    let modules = (0..count).map(|_| module(&mut words, &epoch)).collect::<Option<_>>()?;
+    let (mut rows, mut rates) = (Vec::new(), HashMap::<u64, u64>::new());
     while !words.0.is_empty() {
-        let (depth, since) = (words.count()?, words.word()?);
+        let (depth, since) = (words.count().filter(|&depth| depth <= MAX_DEPTH)?, words.word()?);
         let (size, rate, allocated, freed) = (words.word()?, words.word()?, words.word()?, words.word()?);
-        let labels = words.count()?;
+        let labels = words.count().filter(|&length| length <= label::MAX_BYTES)?;
+        *rates.entry(rate).or_default() += allocated.saturating_sub(freed).max(1);
         let addresses = (0..depth).map(|_| words.word()).collect::<Option<Vec<u64>>>()?;
         let stack = Stack::intern(&addresses, epoch(since));
         let labels = Labels::intern(words.bytes(labels)?);
@@ -313,13 +341,19 @@ fn parse(slot: &[u8]) -> Option<Snapshot> {
         rows.push(report::scaled(other, 1, 0));
     }
     let time = UNIX_EPOCH + Duration::from_nanos(time);
-    let meta = Meta { time, comments, cumulative: false, ..report::meta("heap") };
+    // The rate that most was sampled at; others had others, if the program changed it.
+    let rate = rates.into_iter().max_by_key(|&(rate, samples)| (samples, rate)).map_or(0, |(rate, _)| rate);
+    let period = (ValueType::new("space", "bytes"), i64::try_from(rate).unwrap_or(i64::MAX));
+    let meta = Meta { time, comments, period, cumulative: false, ..report::meta("heap") };
     Some(Snapshot::new(meta, rows, Arc::new(ModuleMap { modules, elsewhere: true })))
 }
 
 fn module(words: &mut Words<'_>, epoch: &impl Fn(u64) -> u32) -> Option<Arc<Module>> {
     let (path, build_id, bias, segments) = (words.count()?, words.count()?, words.word()?, words.count()?);
     let (first_epoch, last_epoch) = (words.word()?, words.word()?);
+    if segments > MAX_SEGMENTS {
+        return None;
+    }
     let text = (0..segments)
         .map(|_| Some(Segment { start: words.word()?, end: words.word()?, offset: words.word()? }))
         .collect::<Option<_>>()?;

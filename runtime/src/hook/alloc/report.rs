@@ -24,7 +24,7 @@ pub fn write(w: impl io::Write) -> Result<()> {
 }
 
 /// The profile `heap` of those blocks alone that were allocated `age` ago or earlier and are still alive: what a leak
-/// looks like, after a while. The age of a block is known to about 0.05 seconds.
+/// looks like, after a while. The age of a block is known to about 0.1 seconds.
 ///
 /// All four values are those blocks': there is no telling what else was allocated back then.
 pub fn older_than(age: Duration) -> Snapshot {
@@ -46,7 +46,6 @@ impl Source for Heap {
 
     fn snapshot(&self, name: &'static str) -> Snapshot {
         let modules = stack::modules();
-        peak::take_in(&modules);
         let rows = BUCKETS.iter().map(now).collect();
         let footer = stats::stats().lines();
         Snapshot::new(Meta { footer, ..self.meta(name) }, rows, modules)

@@ -26,7 +26,7 @@ pub struct Stats {
     pub rate: u64,
     /// Bytes that the program ever allocated; a `realloc` counts with its new size. Exact but for what threads allocate
     /// after their thread-locals are gone. (On the portable backend it is an estimate.) Not in it is what this crate
-    /// allocates itself.
+    /// allocates in its hooks, on its own threads, and to look names up.
     pub allocated_bytes: Estimate,
     /// Blocks that were ever allocated. Exact with [`Allocator::counting`](crate::Allocator::counting).
     pub allocated_objects: Estimate,

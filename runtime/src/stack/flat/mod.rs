@@ -91,6 +91,12 @@ pub(crate) fn modules() -> Arc<ModuleMap> {
     STATE.read(|state| state.map(|state| state.map.clone())).unwrap_or_default()
 }
 
+/// Calls `f` with the modules as they were known last. It allocates nothing and takes no lock, if `f` does not.
+pub(crate) fn with_modules<R>(f: impl FnOnce(&ModuleMap) -> R) -> R {
+    const NONE: &ModuleMap = &ModuleMap { modules: Vec::new(), elsewhere: false };
+    STATE.read(|state| f(state.map_or(NONE, |state| &state.map)))
+}
+
 /// Bytes of tables.
 pub(crate) fn memory() -> usize {
     STATE.read(|state| state.map_or(0, State::memory))

@@ -5,7 +5,7 @@ use std::io;
 use std::ops::Deref;
 use std::path::Path;
 #[cfg(unix)]
-use std::{os::fd::AsRawFd, ptr, slice};
+use std::{os::fd::AsRawFd, os::unix::fs::OpenOptionsExt as _, ptr, slice};
 
 /// Writes all of `bytes` at `offset`. It allocates nothing.
 pub(crate) fn write_at(file: &File, bytes: &[u8], offset: u64) -> io::Result<()> {
@@ -22,8 +22,9 @@ pub(crate) fn most_bytes() -> Option<u64> {
 
 /// A file's content. Mapped where that is possible, so that the parts that nobody reads cost nothing.
 ///
-/// Whoever cuts a mapped file short makes reading it a `SIGBUS`. Only files that this process runs from are opened
-/// here, and those the kernel has mapped already: the program would not survive the cut either way.
+/// Whoever cuts a mapped file short makes reading it a `SIGBUS`. Files that this process runs from the kernel has mapped
+/// already: the program would not survive the cut either way. The others are those that a peak file names, which whoever
+/// reads one had better not write over.
 pub(crate) struct Content {
     #[cfg(unix)]
     start: *const u8,
@@ -41,7 +42,8 @@ unsafe impl Send for Content {}
 impl Content {
     /// The file at `path`.
     pub(crate) fn open(path: &Path) -> io::Result<Content> {
-        let file = File::open(path)?;
+        // Of whatever has that name now: a pipe would have us wait for somebody to write.
+        let file = File::options().read(true).custom_flags(libc::O_NONBLOCK).open(path)?;
         let meta = file.metadata()?;
         let len = usize::try_from(meta.len()).map_err(io::Error::other)?;
         if !meta.is_file() || len == 0 {

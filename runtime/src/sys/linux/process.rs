@@ -19,6 +19,10 @@ pub(crate) fn thread_id() -> i32 {
 const NO_KEY: u32 = u32::MAX;
 static KEY: AtomicU32 = AtomicU32::new(NO_KEY);
 
+/// Whether what [`at_thread_end`] was given is called before the destructors of Rust's thread-locals: there these hang on
+/// such a key, too, that may have been made later.
+pub(crate) const TELLS_ENDS_EARLY: bool = cfg!(target_env = "musl");
+
 /// [`at_thread_end`] may be called from within the allocator.
 pub(crate) const NOTES_ENDS_WHILE_ALLOCATING: bool = true;
 

@@ -50,6 +50,12 @@ pub(crate) fn ids() -> io::Result<Vec<i32>> {
     Ok(entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok()).collect())
 }
 
+/// Whether this process has a thread of this id. 0 is none.
+pub(crate) fn is_there(tid: i32) -> bool {
+    // SAFETY: takes numbers; the signal 0 is sent to nobody.
+    tid != 0 && unsafe { libc::syscall(libc::SYS_tgkill, libc::getpid(), tid, 0) } == 0
+}
+
 fn file_of(tid: i32, name: &str) -> PathBuf {
     PathBuf::from(format!("/proc/self/task/{tid}/{name}"))
 }

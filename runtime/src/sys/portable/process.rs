@@ -30,6 +30,9 @@ thread_local! {
     static AT_END: AtEnd = const { AtEnd(Cell::new(None)) };
 }
 
+/// What [`at_thread_end`] was given is called among the other destructors of thread-locals, once.
+pub(crate) const TELLS_ENDS_EARLY: bool = false;
+
 /// [`at_thread_end`] must not be called from within the allocator.
 pub(crate) const NOTES_ENDS_WHILE_ALLOCATING: bool = false;
 
@@ -43,7 +46,7 @@ pub(crate) fn at_thread_end(value: *mut c_void, ended: unsafe extern "C" fn(*mut
 
 /// Writes `message` to standard error.
 pub(crate) fn warn(message: &str) {
-    eprint!("{message}");
+    _ = std::io::Write::write_all(&mut std::io::stderr(), message.as_bytes());
 }
 
 /// The whole number that an environment variable holds, unless it is empty; `Some(Err)` if what it holds is none.
