@@ -3,8 +3,7 @@
 //! A countdown to the next heap sample is there anyway. Its thread notes besides by how much it was ever set: what that
 //! is more than what the countdown still holds was allocated. So the exact total costs an allocation nothing.
 use std::sync::atomic::{
-    AtomicI64, AtomicU32, AtomicU64, Ordering::Acquire, Ordering::Relaxed, Ordering::Release, compiler_fence,
-    fence,
+    AtomicI64, AtomicU32, AtomicU64, Ordering::Acquire, Ordering::Relaxed, Ordering::Release, fence,
 };
 
 /// A countdown that stands still is at least this: nobody allocates 4 EiB meanwhile.
@@ -86,11 +85,12 @@ impl Meter {
     pub(crate) fn pause(&self) -> i64 {
         let left = self.countdown.load(Relaxed);
         if left < PAUSED {
-            self.kept.store(left, Relaxed);
-            // A reader that finds the countdown standing still must find this.
-            compiler_fence(Release);
+            // A reader that finds this must find later, too, what the countdown was before it stood still.
+            self.kept.store(left, Release);
+            // And one that finds the countdown standing still, whatever was taken off it since, must find this.
+            fence(Release);
         }
-        self.countdown.store(i64::MAX, Release);
+        self.countdown.store(i64::MAX, Relaxed);
         left
     }
 

@@ -81,9 +81,11 @@ impl Live {
             let Some((line, births)) = self.line(level, address, true) else { return false };
             for ((key, value), born) in line.keys.iter().zip(&line.values).zip(&births.0) {
                 if key.load(Relaxed) == 0 && key.compare_exchange(0, TAKEN, Acquire, Relaxed).is_ok() {
+                    // Whoever finds what follows finds that the slot was taken.
+                    fence(Release);
                     value.store(std::ptr::from_ref(bucket).cast_mut().cast(), Relaxed);
-                    born.store(birth, Relaxed);
-                    // Whoever finds the key finds what belongs to it.
+                    // Whoever finds the birth finds the value, and whoever finds the key finds both.
+                    born.store(birth, Release);
                     key.store(address as u64, Release);
                     let filter = &self.filter[page(address)];
                     _ = filter.fetch_update(Relaxed, Relaxed, |n| n.checked_add(1));
@@ -117,16 +119,21 @@ impl Live {
     }
 
     /// Every block that is there all the time that this takes, and some of the others.
+    ///
+    /// A key may go and come back meanwhile, so the birth tells one block from the next. The clock gives it: what comes
+    /// later to a slot has no earlier one, unless a `realloc` that failed put its block back.
     pub(crate) fn iter(&self) -> impl Iterator<Item = Block> {
         (0..LEVELS)
             .flat_map(move |level| (0..lines(level)).map_while(move |line| self.at(level, line)))
             .flat_map(|(line, births)| {
                 line.keys.iter().zip(&line.values).zip(&births.0).filter_map(|((key, value), born)| {
                     let address = key.load(Acquire);
-                    let found = (value.load(Relaxed), born.load(Relaxed));
+                    let birth = born.load(Acquire);
+                    let bucket = value.load(Relaxed);
                     fence(Acquire);
-                    // If it is still this key, what we read belongs to it.
-                    (address > TAKEN && key.load(Relaxed) == address).then(|| block(found.0, found.1))?
+                    // If they are still this key and this birth, what was read between belongs to them.
+                    let same = key.load(Acquire) == address && born.load(Relaxed) == birth;
+                    (address > TAKEN && same).then(|| block(bucket, birth))?
                 })
             })
     }
@@ -287,9 +294,9 @@ mod tests {
                 assert_eq!(found, stay.len());
             }
         });
-        // A page that was full of samples is as good as new when they are gone.
-        // (None of those that stay lies there, whatever the filter takes for the same.)
-        let page: Vec<usize> = (0..512).map(|n| (5 << 40) + (1000 << 12) + n * 8).collect();
+        // A page that was full of samples is as good as new when they are gone. To the filter those that stay are
+        // in other pages: 16 GiB apart they would be in the same.
+        let page: Vec<usize> = (0..512).map(|n| (5 << 40) + (8 << 30) + n * 8).collect();
         for &address in &page {
             assert!(LIVE.insert(address, bucket(8), 0));
         }

@@ -1,0 +1,212 @@
+//! What has to hold. Each runs until every order was tried, and panics where it does not hold.
+use std::marker::PhantomData;
+use std::ptr;
+
+use loom::cell::UnsafeCell;
+use loom::sync::atomic::{AtomicBool, Ordering};
+use loom::thread;
+
+use super::meter::Meter;
+use super::store::bucket::{Blocks, Bucket};
+use super::store::intern::Table;
+use super::store::live::Live;
+use crate::stand_ins::{keep, model};
+
+static BUCKETS: [Bucket<Blocks>; 4] =
+    [Bucket(0, PhantomData), Bucket(1, PhantomData), Bucket(2, PhantomData), Bucket(3, PhantomData)];
+
+/// Addresses. To the filter `A` and `C` are in one page.
+const A: usize = 0x1000;
+const B: usize = 0x2000;
+const C: usize = 0x3000;
+
+/// A map that all threads know.
+fn live() -> &'static Live {
+    let live = keep(Live::new());
+    assert_eq!((live.count(), live.iter().count()), (0, 0));
+    assert!(!live.may_hold(A) && !live.may_hold(B));
+    live
+}
+
+fn insert(live: &Live, address: usize, n: usize) {
+    assert!(live.insert(address, &BUCKETS[n], BUCKETS[n].0));
+}
+
+/// Takes a block out that has to be there, as what it was put in.
+fn remove(live: &Live, address: usize, n: usize) {
+    assert!(live.may_hold(address), "the filter denies a block that is there");
+    let block = live.remove(address).expect("it is there");
+    assert_eq!((block.bucket.0, block.birth), (BUCKETS[n].0, BUCKETS[n].0), "it is what was put there");
+    assert!(live.remove(address).is_none(), "it comes out once");
+}
+
+/// Blocks that go in at once: each comes out where it went in, once. The first level is made meanwhile.
+pub fn inserts_race() {
+    model(2, || {
+        let live = live();
+        let other = thread::spawn(move || {
+            insert(live, A, 1);
+            remove(live, A, 1);
+            insert(live, A, 2);
+        });
+        insert(live, C, 3);
+        other.join().unwrap();
+        assert_eq!(live.count(), 2);
+        remove(live, A, 2);
+        remove(live, C, 3);
+        assert_eq!((live.count(), live.iter().count()), (0, 0));
+        assert!(!live.may_hold(A), "the filter is as it was");
+    });
+}
+
+/// One more than a line holds: the last goes to the next level.
+pub fn a_line_overflows() {
+    model(2, || {
+        let live = live();
+        insert(live, B, 0);
+        let other = thread::spawn(move || insert(live, A, 1));
+        insert(live, C, 3);
+        other.join().unwrap();
+        assert_eq!((live.count(), live.iter().count()), (3, 3));
+        for (address, n) in [(A, 1), (B, 0), (C, 3)] {
+            remove(live, address, n);
+        }
+    });
+}
+
+/// A block is freed by another thread than it was allocated by, while a third one is at the same line and page.
+pub fn a_block_is_handed_over() {
+    model(2, || {
+        let live = live();
+        insert(live, B, 0);
+        let there = keep(AtomicBool::new(false));
+        let gives = thread::spawn(move || {
+            insert(live, A, 1);
+            there.store(true, Ordering::Release);
+        });
+        let beside = thread::spawn(move || {
+            remove(live, B, 0);
+            insert(live, C, 3);
+        });
+        if there.load(Ordering::Acquire) {
+            remove(live, A, 1);
+        }
+        gives.join().unwrap();
+        beside.join().unwrap();
+        remove(live, C, 3);
+    });
+}
+
+/// Whoever looks through the map finds what stays, and of what comes and goes only what was there.
+pub fn a_look_beside_changes() {
+    model(2, || {
+        let live = live();
+        insert(live, B, 0);
+        insert(live, A, 1);
+        let other = thread::spawn(move || {
+            remove(live, A, 1);
+            insert(live, A, 2);
+            remove(live, A, 2);
+            insert(live, C, 3);
+        });
+        let mut stays = 0;
+        for block in live.iter() {
+            assert_eq!(block.bucket.0, block.birth, "of two different blocks");
+            stays += u32::from(block.birth == 0);
+        }
+        assert_eq!(stays, 1, "it was there all the time");
+        other.join().unwrap();
+    });
+}
+
+/// A record's value: the model complains where it is read and its making is not known to have come before.
+pub struct Made(UnsafeCell<u32>);
+
+impl Default for Made {
+    fn default() -> Made {
+        Made(UnsafeCell::new(7))
+    }
+}
+
+impl Made {
+    fn is_whole(&self) -> bool {
+        #![expect(unsafe_code, reason = "nobody writes")]
+        // SAFETY: nobody writes it after it was made.
+        self.0.with(|value| unsafe { *value } == 7)
+    }
+}
+
+/// Threads that meet the same slice get the same record, and find it whole.
+pub fn slices_are_met_at_once() {
+    model(2, || {
+        let table: &Table<u64, Made, 1> = keep(Table::new(10));
+        assert_eq!((table.count(), table.refused(), table.iter().count()), (0, 0, 0));
+        let meet = |slice: &[u64], tag: u32| {
+            let record = table.intern(slice, tag).unwrap();
+            assert!(record.value().is_whole() && record.elements() == slice && record.tag() == tag);
+            record
+        };
+        let other = thread::spawn(move || {
+            let record = meet(&[1, 2], 3);
+            meet(&[4], 5);
+            ptr::from_ref(record).addr()
+        });
+        meet(&[6, 7, 8], 9);
+        let record = meet(&[1, 2], 3);
+        assert!(table.iter().all(|record| record.value().is_whole()));
+        assert_eq!(other.join().unwrap(), ptr::from_ref(record).addr(), "one slice, one record");
+        assert_eq!((table.count(), table.iter().count()), (3, 3));
+    });
+}
+
+/// A meter that has nothing.
+fn meter() -> &'static Meter {
+    let meter = keep(Meter::new());
+    let left = meter.pause();
+    meter.resume(left);
+    assert_eq!(meter.read().bytes, 0);
+    meter
+}
+
+/// Who reads a thread's total finds one that it had, and never less than before.
+fn reads(meter: &Meter, totals: &[i64]) {
+    let (first, second) = (meter.read().bytes, meter.read().bytes);
+    assert!(totals.contains(&first) && totals.contains(&second), "{first}, {second}: no such total");
+    assert!(first <= second, "{second} after {first}");
+}
+
+/// A total is read while its thread draws.
+pub fn a_thread_draws() {
+    model(2, || {
+        let meter = meter();
+        let other = thread::spawn(move || {
+            meter.set(100);
+            meter.subtract(1);
+            meter.set(1000);
+            meter.subtract(2);
+        });
+        reads(meter, &[0, 1, 3]);
+        other.join().unwrap();
+        assert_eq!(meter.read().bytes, 3);
+    });
+}
+
+/// A total is read while its thread goes aside, and draws there.
+pub fn a_thread_goes_aside() {
+    model(3, || {
+        let meter = meter();
+        let other = thread::spawn(move || {
+            meter.subtract(1);
+            let left = meter.pause();
+            meter.resume(left);
+            meter.subtract(2);
+            let left = meter.pause();
+            meter.set(5);
+            meter.subtract(1000);
+            meter.resume(left);
+        });
+        reads(meter, &[0, 1, 3]);
+        other.join().unwrap();
+        assert_eq!(meter.read().bytes, 3);
+    });
+}

@@ -1,0 +1,52 @@
+//! What has to hold does, and each fault that is planted is found, as what it leads to.
+use profiled_test_model as runtime;
+
+macro_rules! hold {
+    ($($model:ident)*) => {$(
+        #[test]
+        fn $model() {
+            runtime::as_written::models::$model();
+        }
+    )*};
+}
+
+hold! {
+    inserts_race
+    a_line_overflows
+    a_block_is_handed_over
+    a_look_beside_changes
+    slices_are_met_at_once
+    a_thread_draws
+    a_thread_goes_aside
+}
+
+macro_rules! found {
+    ($($fault:ident: $model:ident, $found:literal;)*) => {$(
+        #[test]
+        #[should_panic(expected = $found)]
+        fn $fault() {
+            runtime::$fault::models::$model();
+        }
+    )*};
+}
+
+found! {
+    a_slot_is_taken_without_asking: inserts_race, "it is there";
+    a_level_is_placed_without_asking: inserts_race, "it is there";
+    a_level_is_published_relaxed: inserts_race, "Causality violation";
+    a_lookup_ends_with_the_first_level: a_line_overflows, "it is there";
+    the_filter_counts_in_two_steps: a_block_is_handed_over, "the filter denies";
+    the_key_comes_first: a_look_beside_changes, "of two different blocks";
+    the_birth_is_published_relaxed: a_look_beside_changes, "of two different blocks";
+    the_key_is_published_relaxed: a_look_beside_changes, "of two different blocks";
+    a_slot_is_filled_without_a_fence: a_look_beside_changes, "of two different blocks";
+    the_key_is_not_looked_at_again: a_look_beside_changes, "of two different blocks";
+    the_birth_is_not_looked_at_again: a_look_beside_changes, "of two different blocks";
+    a_record_is_linked_relaxed: slices_are_met_at_once, "Causality violation";
+    what_was_linked_meanwhile_is_not_looked_at: slices_are_met_at_once, "one slice, one record";
+    the_version_is_not_compared: a_thread_draws, "no such total";
+    a_version_that_changes_is_taken: a_thread_draws, "no such total";
+    a_draw_is_not_fenced: a_thread_draws, "no such total";
+    a_pause_is_not_fenced: a_thread_goes_aside, " after ";
+    what_is_kept_is_published_relaxed: a_thread_goes_aside, " after ";
+}
