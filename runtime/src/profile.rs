@@ -17,6 +17,7 @@ use crate::hook::custom::{Key, Members, Tracked};
 use crate::record::Kind;
 use crate::site::{FunctionSite, LockSite, Place, late_locks};
 use crate::snapshot::Snapshot;
+use crate::stack;
 
 /// What a profile needs of whoever fills it. Read rooms call it; it may take time, but never blocks a hook.
 pub(crate) trait Source: Sync + RefUnwindSafe {
@@ -214,7 +215,11 @@ impl Profile {
     pub fn add(&self, key: impl Into<Key>, skip: usize) -> Result<()> {
         match &self.content {
             Content::Source(_) => Err(Error::NotCustom),
-            Content::Custom(members) => members.add(key.into(), skip + 1),
+            Content::Custom(members) => {
+                let added = members.add(key.into(), skip + 1);
+                stack::stay();
+                added
+            }
         }
     }
 
@@ -234,7 +239,11 @@ impl Profile {
     pub fn track(&'static self) -> Tracked {
         match &self.content {
             Content::Source(_) => Tracked::nothing(),
-            Content::Custom(members) => members.track(1),
+            Content::Custom(members) => {
+                let tracked = members.track(1);
+                stack::stay();
+                tracked
+            }
         }
     }
 

@@ -199,6 +199,7 @@ impl Meter {
             n => (1.0 / n as f64).max(delay as f64 / LONG_CHARGE as f64),
         };
         book(&MUTEX, self.id.load(Relaxed), delay, probability);
+        stack::stay();
     }
 
     /// A waiter has the lock, and books what it waited.
@@ -223,6 +224,7 @@ impl Meter {
             rate => delay as f64 / rate as f64,
         };
         book(&BLOCK, self.id.load(Relaxed), delay, probability);
+        stack::stay();
     }
 }
 
