@@ -5,8 +5,8 @@
 //!
 //! `stack/flat/publish.rs` is not among them: it needs the one order that sequentially consistent loads and stores have,
 //! which the model does not know.
-pub mod atomic;
-pub mod stand_ins;
+pub(crate) mod atomic;
+pub(crate) mod stand_ins;
 
 pub(crate) use stand_ins::sys;
 

@@ -16,7 +16,7 @@ thread_local! {
 }
 
 /// Keeps a value until the run is over.
-pub fn keep<T: 'static>(value: T) -> &'static T {
+pub(crate) fn keep<T: 'static>(value: T) -> &'static T {
     let value = Box::new(value);
     // SAFETY: the box stays where it is until the next run, which knows nothing of this one's.
     let kept: &'static T = unsafe { &*std::ptr::from_ref(&*value) };
@@ -26,7 +26,7 @@ pub fn keep<T: 'static>(value: T) -> &'static T {
 
 /// Runs a model in every order in which at most `preemptions` times a thread has to stop where it could go on, or
 /// `LOOM_MAX_PREEMPTIONS` times: more take minutes and hours.
-pub fn model(preemptions: usize, run: impl Fn() + Sync + Send + 'static) {
+pub(crate) fn model(preemptions: usize, run: impl Fn() + Sync + Send + 'static) {
     let mut builder = loom::model::Builder::new();
     builder.preemption_bound.get_or_insert(preemptions);
     builder.check(move || {
