@@ -7,7 +7,6 @@ use std::time::SystemTime;
 use crate::error::{Error, Result};
 use crate::fork::{Guard, Lock};
 use crate::label;
-use crate::local;
 use crate::record::ValueType;
 use crate::snapshot::{self, Meta, Places, Row, Shape, Snapshot};
 use crate::stack;
@@ -93,7 +92,7 @@ impl Members {
     #[inline(never)]
     pub(crate) fn add(&self, key: Key, skip: usize) -> Result<()> {
         // If this is the first stack of the process, the tables it needs are not the program's memory.
-        local::with(|local| local.aside(stack::prepare));
+        stack::prepare();
         let member = (stack::capture_interned(skip + 1), label::interned());
         match self.lock().entry(key) {
             std::collections::btree_map::Entry::Occupied(_) => Err(Error::DuplicateKey),

@@ -131,6 +131,7 @@ fn threads_of_all_kinds() {
 #[test]
 fn what_is_alive_is_counted_to_the_byte() {
     alone("what_is_alive_is_counted_to_the_byte", || {
+        settle();
         // What the standard library sets up at the first thread-local of a kind, or the first look at a file, stays.
         _ = stats();
         assert_exact();
@@ -152,6 +153,7 @@ fn what_is_alive_is_counted_to_the_byte() {
 #[test]
 fn what_was_ever_allocated_is_known_to_the_byte() {
     alone("what_was_ever_allocated_is_known_to_the_byte", || {
+        settle();
         let allocated = || {
             let allocated = stats().allocated_bytes;
             assert_eq!(allocated.standard_error, 0);
@@ -188,6 +190,24 @@ fn what_was_ever_allocated_is_known_to_the_byte() {
     });
 }
 
+/// Whatever becomes of the test, its threads end.
+struct Stop<'a>(&'a AtomicBool);
+
+impl Drop for Stop<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Relaxed);
+    }
+}
+
+/// Until the thread that waits for this test does so: it takes a few blocks for that.
+fn settle() {
+    let mut before = -1;
+    while before != EVER.load(Relaxed) {
+        before = EVER.load(Relaxed);
+        std::thread::sleep(Duration::from_millis(200));
+    }
+}
+
 /// While threads allocate, the total only grows, and never by more than they can have allocated.
 #[test]
 fn the_total_never_jumps() {
@@ -206,18 +226,21 @@ fn the_total_never_jumps() {
                 });
             }
             std::thread::sleep(Duration::from_millis(100));
+            // Whatever is counted between the two looks makes the bound wider.
+            let ever_begin = ever.load(Relaxed);
             let begin = stats().allocated_bytes.value as i64;
-            let (ever_begin, mut last) = (ever.load(Relaxed), begin);
+            let mut last = begin;
             let end = Instant::now() + stress();
+            let _stop = Stop(&stop);
             while Instant::now() < end {
                 let now = stats().allocated_bytes.value as i64;
                 assert!(now >= last, "{now} after {last}");
-                // Two threads are between their two counts at the most, here and at the beginning.
-                let most = ever.load(Relaxed) - ever_begin + 4 * 48;
+                // Two threads are between their two counts at the most, here and at the beginning; and the thread that
+                // waits for this test may take a few blocks of its own.
+                let most = ever.load(Relaxed) - ever_begin + 4 * 48 + 1000;
                 assert!(now - begin <= most, "{} of {most}", now - begin);
                 last = now;
             }
-            stop.store(true, Relaxed);
         });
     });
 }

@@ -128,9 +128,11 @@ fn since_1970() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos() as u64
 }
 
-/// The most bytes that were alive.
+/// The most bytes that were alive. What was said once is not taken back.
 pub(super) fn bytes() -> u64 {
-    LIVE_BYTES.load(Relaxed).max(PEAK.lock().bytes).max(0) as u64
+    static MOST: AtomicI64 = AtomicI64::new(0);
+    let now = LIVE_BYTES.load(Relaxed).max(PEAK.lock().bytes).max(0);
+    MOST.fetch_max(now, Relaxed).max(now) as u64
 }
 
 /// The live heap as it was at its high-water mark, to about 5 %; what was allocated until then is in it, too. `None` if

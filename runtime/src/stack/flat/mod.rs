@@ -18,6 +18,7 @@ use std::ffi::c_void;
 use std::sync::Arc;
 
 use super::{Frames, MAX_FRAMES};
+use crate::local;
 use crate::module::ModuleMap;
 use crate::sys::stack::{Context, Memory, Registers, bounds, learn_bounds, with_registers};
 use state::{STATE, State};
@@ -82,12 +83,13 @@ pub(crate) unsafe fn is_in_system_call(ucontext: *const c_void) -> bool {
 
 /// Makes sure that walks know all code that is loaded now. Ordinary code only: it may take the loader's lock.
 pub(crate) fn prepare() {
-    state::refresh();
+    // The tables are ours, not the program's memory.
+    local::with(|local| local.aside(state::refresh));
 }
 
 /// The modules now, with those that are gone. Ordinary code only: it may take the loader's lock.
 pub(crate) fn modules() -> Arc<ModuleMap> {
-    state::refresh();
+    prepare();
     STATE.read(|state| state.map(|state| state.map.clone())).unwrap_or_default()
 }
 
