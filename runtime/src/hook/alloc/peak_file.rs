@@ -318,7 +318,8 @@ fn parse(slot: &[u8]) -> Option<Snapshot> {
         let (depth, since) = (words.count().filter(|&depth| depth <= MAX_DEPTH)?, words.word()?);
         let (size, rate, allocated, freed) = (words.word()?, words.word()?, words.word()?, words.word()?);
         let labels = words.count().filter(|&length| length <= label::MAX_BYTES)?;
-        *rates.entry(rate).or_default() += allocated.saturating_sub(freed).max(1);
+        let blocks = rates.entry(rate).or_default();
+        *blocks = blocks.saturating_add(allocated.saturating_sub(freed).max(1));
         let addresses = (0..depth).map(|_| words.word()).collect::<Option<Vec<u64>>>()?;
         let stack = Stack::intern(&addresses, epoch(since));
         let labels = Labels::intern(words.bytes(labels)?);
