@@ -309,7 +309,7 @@ fn parse(slot: &[u8]) -> Option<Snapshot> {
         let word = u64::from_le_bytes(word.try_into().unwrap_or_default());
         (hash.rotate_left(5) ^ word).wrapping_mul(0x517c_c1b7_2722_0a95)
     });
-    let base = 1 << 31 | (hash >> 49) as u32 & 0x7fff_u32 << 16;
+    let base = 1 << 31 | ((hash >> 49) as u32) << 16;
     let epoch = |epoch: u64| base + (epoch as u32).min(0xffff);
     let count = words.count().filter(|&count| count <= MAX_MODULES)?;
     let modules = (0..count).map(|_| module(&mut words, &epoch)).collect::<Option<_>>()?;
