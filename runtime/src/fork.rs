@@ -3,7 +3,8 @@
 //!
 //! Every lock of ours that a child could need is a [`Lock`]. Holding any of them also holds a common barrier for
 //! reading; `fork` takes the barrier for writing, so that at the moment of the fork all of them are free. They are
-//! held for map and list operations of microseconds, so a fork waits no longer than that.
+//! held for map and list operations of microseconds, so a fork waits no longer than that; but for the one under which a
+//! peak is written to its file: then it waits for the disk.
 use std::cell::UnsafeCell;
 use std::ops::{Deref, DerefMut};
 use std::sync::{Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, TryLockError};
