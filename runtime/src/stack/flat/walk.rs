@@ -235,8 +235,9 @@ fn guess(now: Registers, leaf: bool, in_module: bool, table: &Table, memory: &mu
     let found = if in_module {
         by_stack(memory).or_else(|| by_frame(memory).filter(|caller| table.is_code(caller.pc)))
     } else {
-        let by_frame = by_frame(memory).filter(|&caller| leads_on(caller, table, memory));
-        by_frame.or_else(|| by_stack(memory).filter(|&caller| leads_on(caller, table, memory)))
+        // The nearer one first: a frame pointer that this code has left alone leads to some caller's caller, and on.
+        let by_stack = by_stack(memory).filter(|&caller| leads_on(caller, table, memory));
+        by_stack.or_else(|| by_frame(memory).filter(|&caller| leads_on(caller, table, memory)))
     };
     match found {
         Some(caller) => Step::Caller(caller),
