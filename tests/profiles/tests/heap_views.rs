@@ -204,6 +204,7 @@ fn an_allocation_that_is_refused_leaves_the_peak() {
 
 /// A refusal is noted though nothing has grown since the mark; and a limit that comes later is no end of the program.
 #[test]
+#[cfg_attr(profiled_portable, ignore = "nobody tells of limits there, and beyond them a signal kills")]
 fn what_cannot_be_had_is_told() {
     alone("what_cannot_be_had_is_told", || {
         let path = temporary("limits.peak");
