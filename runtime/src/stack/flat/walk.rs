@@ -389,7 +389,8 @@ mod tests {
     #[test]
     #[expect(unsafe_code, reason = "makes up what a signal handler is given")]
     fn callers_are_not_taken_for_the_interrupted_function() {
-        let mut words = [0_u64; 8];
+        // Longer than what may lie above the beginning of a thread, where musl's has no information.
+        let mut words = [0_u64; 128];
         words[0] = 0x1010;
         words[3] = 0x1510;
         words[4] = 0x1010;
