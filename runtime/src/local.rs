@@ -312,10 +312,11 @@ pub(crate) fn each_scopes(mut f: impl FnMut(&Scopes)) {
 
 impl Thread {
     fn metered(&self) -> Option<Metered> {
+        // A thread that never allocated before the last round of its keys' destructors is not told of its end any more:
+        // `metered` asks whether it is there.
+        //
         // SAFETY: the thread puts its meter there, and takes it out before its memory goes, both under the registry's
         // lock, which whoever calls this holds. In a forked child the memory of those that are gone is still there.
-        // (A thread that never allocated before the last round of its keys' destructors is not told of its end any more:
-        // `metered` asks whether it is there.)
         unsafe { self.meter.load(Relaxed).as_ref() }.map(Meter::read)
     }
 
