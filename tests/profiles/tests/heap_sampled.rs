@@ -164,7 +164,8 @@ fn a_new_rate_does_not_falsify_what_is_known() {
         profiled::heap::set_rate(20_000);
         let data = old_data(3000);
         let before = rows(&look(), "heap_sampled::old_data");
-        assert_eq!(before.len(), 4, "three sizes, and the vector that holds them: {before:?}");
+        // And the vector that holds them: one block of 72 000 bytes, sampled with p = 1 - e^(-3.6) = 0.97.
+        assert!((3..=4).contains(&before.len()), "three sizes: {before:?}");
         for rate in [5_000, 100_000, 524_288, 1 << 40, 0] {
             profiled::heap::set_rate(rate);
             let profile = read("heap");
