@@ -16,7 +16,7 @@ const FILES: &[File] = &[
             ("const LINE: usize = 8;", "const LINE: usize = 2;"),
             ("const FIRST: usize = 2048;", "const FIRST: usize = 1;"),
             ("const LEVELS: usize = 8;", "const LEVELS: usize = 2;"),
-            ("const PAGES: usize = 1 << 22;", "const PAGES: usize = 2;"),
+            ("const PLACES: usize = 1 << 22;", "const PLACES: usize = 2;"),
         ],
     ),
     ("store/intern.rs", &[]),

@@ -35,7 +35,7 @@ impl Sizes {
 fn shift<const COPY: usize>() {
     // SAFETY: instructions that do nothing.
     unsafe {
-        std::arch::asm!(".rept 16 * {copy}", "nop", ".endr", copy = const COPY, options(nomem, nostack, preserves_flags));
+        std::arch::asm!(".rept 8 * {copy}", "nop", ".endr", copy = const COPY, options(nomem, nostack, preserves_flags));
     }
 }
 

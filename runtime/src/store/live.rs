@@ -7,11 +7,11 @@
 //! A key may stand in any of the eight slots of its line, in any level. A lookup reads one cache line a level and
 //! needs no tombstones, as an empty slot ends no search. Levels grow fourfold as they are needed, and stay.
 //!
-//! Before it, a filter counts sampled blocks a page. Its counts are of 16 bits, so that they never stick: a page holds
-//! 512 blocks of 8 bytes, and after a spell at rate 1 everything is as it was before.
+//! Before it, a filter counts sampled blocks a KiB. Its counts are of 8 bits, and practically never stick: a KiB holds
+//! 128 blocks of 8 bytes, and after a spell at rate 1 everything is as it was before.
 use std::alloc::Layout;
 use std::sync::atomic::{
-    AtomicPtr, AtomicU16, AtomicU32, AtomicU64, AtomicUsize, Ordering::Acquire, Ordering::Relaxed,
+    AtomicPtr, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering::Acquire, Ordering::Relaxed,
     Ordering::Release, fence,
 };
 
@@ -25,8 +25,9 @@ const FIRST: usize = 2048;
 /// Eight levels hold 350 million blocks; what does not fit is counted by the caller.
 const LEVELS: usize = 8;
 
-/// Pages the filter tells apart. At 32 GiB live and one sample in 512 KiB, 64 Ki samples fill 1.6 % of it.
-const PAGES: usize = 1 << 22;
+/// Places the filter tells apart: the KiB of an address's lower 32 bits, which saves taking a remainder. At 8 GiB live
+/// and one sample in 512 KiB, 16 Ki samples fill 0.4 % of it.
+const PLACES: usize = 1 << 22;
 
 /// The key of a slot that somebody is at: no block lies there.
 const TAKEN: u64 = 1;
@@ -45,9 +46,9 @@ struct Births([AtomicU32; LINE]);
 pub(crate) struct Live {
     levels: [AtomicPtr<Line>; LEVELS],
     count: AtomicUsize,
-    /// How many sampled blocks begin in a page, modulo the filter's size. At the top it sticks: better a look too many
-    /// than one too few. For that 65 535 blocks would have to begin at addresses of the same page, 16 GiB apart.
-    filter: [AtomicU16; PAGES],
+    /// How many sampled blocks begin at a place. At the top it sticks: better a look too many than one too few. For that
+    /// a KiB, the one 4 GiB behind it and perhaps two more would have to be full of tiny blocks, all of them sampled.
+    filter: [AtomicU8; PLACES],
 }
 
 /// A sampled block.
@@ -62,7 +63,7 @@ impl Live {
         Live {
             levels: [const { AtomicPtr::new(std::ptr::null_mut()) }; LEVELS],
             count: AtomicUsize::new(0),
-            filter: [const { AtomicU16::new(0) }; PAGES],
+            filter: [const { AtomicU8::new(0) }; PLACES],
         }
     }
 
@@ -72,7 +73,7 @@ impl Live {
     /// happened before.
     #[inline(always)]
     pub(crate) fn may_hold(&self, address: usize) -> bool {
-        self.filter[page(address)].load(Relaxed) != 0
+        self.filter[place(address)].load(Relaxed) != 0
     }
 
     /// Notes a block. `false` when there is no room or no memory left: then it is not noted.
@@ -87,7 +88,7 @@ impl Live {
                     // Whoever finds the birth finds the value, and whoever finds the key finds both.
                     born.store(birth, Release);
                     key.store(address as u64, Release);
-                    let filter = &self.filter[page(address)];
+                    let filter = &self.filter[place(address)];
                     _ = filter.fetch_update(Relaxed, Relaxed, |n| n.checked_add(1));
                     self.count.fetch_add(1, Relaxed);
                     return true;
@@ -105,9 +106,9 @@ impl Live {
                 if key.load(Relaxed) == address as u64 {
                     let block = block(value.load(Relaxed), born.load(Relaxed));
                     key.store(0, Release);
-                    let filter = &self.filter[page(address)];
+                    let filter = &self.filter[place(address)];
                     _ = filter.fetch_update(Relaxed, Relaxed, |n| match n {
-                        0 | u16::MAX => None,
+                        0 | u8::MAX => None,
                         n => Some(n - 1),
                     });
                     self.count.fetch_sub(1, Relaxed);
@@ -191,8 +192,8 @@ fn births(level: usize) -> Option<Layout> {
     Layout::array::<Births>(lines(level)).ok()
 }
 
-fn page(address: usize) -> usize {
-    (address >> 12) % PAGES
+fn place(address: usize) -> usize {
+    (address as u32 >> 10) as usize % PLACES
 }
 
 fn block(bucket: *mut (), birth: u32) -> Option<Block> {
@@ -294,13 +295,13 @@ mod tests {
                 assert_eq!(found, stay.len());
             }
         });
-        // A page that was full of samples is as good as new when they are gone. To the filter those that stay are
-        // in other pages: 16 GiB apart they would be in the same.
-        let page: Vec<usize> = (0..512).map(|n| (5 << 40) + (8 << 30) + n * 8).collect();
-        for &address in &page {
+        // A KiB that was full of samples is as good as new when they are gone. To the filter those that stay are
+        // at other places: 4 GiB apart they would be at the same.
+        let full: Vec<usize> = (0..128).map(|n| (5 << 40) + (2 << 30) + n * 8).collect();
+        for &address in &full {
             assert!(LIVE.insert(address, bucket(8), 0));
         }
-        page.iter().for_each(|&address| _ = LIVE.remove(address));
-        assert!(!LIVE.may_hold(page[0]));
+        full.iter().for_each(|&address| _ = LIVE.remove(address));
+        assert!(!LIVE.may_hold(full[0]));
     }
 }

@@ -103,7 +103,7 @@ macro_rules! integers {
     )*};
 }
 
-integers!(AtomicU16: u16, AtomicU32: u32, AtomicU64: u64, AtomicI64: i64, AtomicUsize: usize);
+integers!(AtomicU8: u8, AtomicU32: u32, AtomicU64: u64, AtomicI64: i64, AtomicUsize: usize);
 
 impl AtomicUsize {
     pub(crate) fn fetch_add(&self, by: usize, order: Ordering) -> usize {

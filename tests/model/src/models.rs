@@ -15,10 +15,10 @@ use crate::stand_ins::{keep, model};
 static BUCKETS: [Bucket<Blocks>; 4] =
     [Bucket(0, PhantomData), Bucket(1, PhantomData), Bucket(2, PhantomData), Bucket(3, PhantomData)];
 
-/// Addresses. To the filter `A` and `C` are in one page.
-const A: usize = 0x1000;
-const B: usize = 0x2000;
-const C: usize = 0x3000;
+/// Addresses. To the filter `A` and `C` are at one place.
+const A: usize = 0x400;
+const B: usize = 0x800;
+const C: usize = 0xc00;
 
 /// A map that all threads know.
 fn live() -> &'static Live {
@@ -74,7 +74,7 @@ pub fn a_line_overflows() {
     });
 }
 
-/// A block is freed by another thread than it was allocated by, while a third one is at the same line and page.
+/// A block is freed by another thread than it was allocated by, while a third one is at the same line and place.
 pub fn a_block_is_handed_over() {
     model(2, || {
         let live = live();

@@ -2,7 +2,7 @@
 //! The allocator that samples: profiles `heap` and `allocs`.
 //!
 //! This lies beneath everything. An allocation costs one thread-local subtraction and a predicted branch, a free one
-//! byte of the page filter; what follows a crossing or a hit is cold. It never changes a layout, never allocates from
+//! byte of a filter; what follows a crossing or a hit is cold. It never changes a layout, never allocates from
 //! the program's allocator for its tables, and takes no lock but those of `fork`, which are never held while the
 //! inner allocator runs.
 mod peak;
