@@ -12,7 +12,7 @@
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::ptr::null_mut;
 use std::sync::atomic::{
-    AtomicPtr, AtomicU64, AtomicUsize, Ordering::AcqRel, Ordering::Acquire, Ordering::Relaxed,
+    AtomicBool, AtomicPtr, AtomicU64, AtomicUsize, Ordering::AcqRel, Ordering::Acquire, Ordering::Relaxed,
     Ordering::Release,
 };
 
@@ -62,6 +62,10 @@ static REUSED: AtomicUsize = AtomicUsize::new(0);
 pub fn reused() -> usize {
     REUSED.load(Relaxed)
 }
+
+/// There is no other thread that blocks could be handed to: a forked child says so. On a machine with much else to do
+/// each offer would cost it milliseconds.
+pub static ALONE: AtomicBool = AtomicBool::new(false);
 
 /// Where a complaint is written, beside standard error: a child's is seen by who waits for its end.
 fn complain(what: &'static str) -> ! {
@@ -226,7 +230,7 @@ unsafe fn free(block: *mut u8, layout: Layout) {
                     && place.compare_exchange(null_mut(), head, Release, Relaxed).is_ok()
                 {
                     // Time for another thread to take it, and to be told its address, before this one goes on.
-                    if turn.is_multiple_of(8) {
+                    if turn.is_multiple_of(8) && !ALONE.load(Relaxed) {
                         libc::sched_yield();
                     }
                     return;

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use profiled::{Format, LabelValue};
 use profiled_test_profiles::heap::Dice;
 use profiled_test_profiles::{alone, read, stress};
-use profiled_test_storms::{Checked, reused};
+use profiled_test_storms::{ALONE, Checked, reused};
 
 #[global_allocator]
 static ALLOCATOR: profiled::Allocator<Checked> = profiled::Allocator::new(Checked);
@@ -369,6 +369,7 @@ fn childs_block(n: usize) -> Vec<u8> {
 fn child(forks: u64) -> i32 {
     // SAFETY: takes a number. Whoever hangs is killed, and that is seen.
     unsafe { libc::alarm(60) };
+    ALONE.store(true, Relaxed);
     let lived = std::panic::catch_unwind(|| {
         profiled::heap::set_rate(1);
         let (before, blocks) = (totals("blows"), BLOCKS_SEEN.load(Relaxed));
