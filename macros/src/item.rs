@@ -38,6 +38,8 @@ pub(crate) struct Function {
     pub(crate) name: Ident,
     /// The content of the parentheses.
     pub(crate) inputs: TokenStream,
+    /// Where in the signature they are.
+    pub(crate) inputs_at: usize,
     /// What follows `->`, up to a `where`.
     pub(crate) output: Option<Vec<TokenTree>>,
     pub(crate) body: Option<Group>,
@@ -192,7 +194,17 @@ fn read_function(mut tokens: Vec<TokenTree>, fn_at: usize) -> Result<Function, V
     if body.is_some() {
         tokens.truncate(parts.end);
     }
-    Ok(Function { signature: tokens, constness, is_async, name, inputs: inputs.stream(), output, body })
+    let inputs_at = parts.inputs;
+    Ok(Function {
+        signature: tokens,
+        constness,
+        is_async,
+        name,
+        inputs: inputs.stream(),
+        inputs_at,
+        output,
+        body,
+    })
 }
 
 /// Where the parts of a function are.
