@@ -115,7 +115,9 @@ fn instrument(args: &Args, mut function: Function) -> TokenStream {
 
     let content = if function.is_async {
         let inner = future(&function, &statements, body);
-        let polled = polled(args, &site, quote! { async move #inner });
+        // As the user's own: lints look at who wrote the block around what they have to say.
+        let block = quote_spanned! { body.span() => async move };
+        let polled = polled(args, &site, quote! { #block #inner });
         quote! { #polled.await }
     } else if let Some(tail) = Tail::of(&statements) {
         let (before, expression) = statements.split_at(tail.begin);
@@ -128,7 +130,9 @@ fn instrument(args: &Args, mut function: Function) -> TokenStream {
             let name = mixed("set");
             quote! { #set let #labelled = #name.enter(); }
         });
+        let (items, statements) = statements.split_at(item::leading_items(&statements));
         quote! {
+            #(#items)*
             #labels
             let #scope = #private::#enter(#site);
             #(#statements)*
@@ -220,7 +224,8 @@ fn site(args: &Args, name: &Ident) -> TokenStream {
 /// The body of the `async move` that takes the place of an asynchronous function's body.
 fn future(function: &Function, statements: &[TokenTree], braces: &Group) -> Group {
     let edge = dead_edge(&function.name, function.output.as_deref(), &mentions(function, statements));
-    within(braces, quote! { #edge #(#statements)* })
+    let (items, statements) = statements.split_at(item::leading_items(statements));
+    within(braces, quote! { #(#items)* #edge #(#statements)* })
 }
 
 /// Code that never runs, for the compiler's eyes.
@@ -350,13 +355,23 @@ fn pattern(tokens: &[TokenTree], names: &mut Vec<Ident>) {
     }
 }
 
-/// `impl Trait` as `_`: it may not stand in the type of a `let`, and there is only one type it can be.
+/// `impl Trait` as `_`: it may not stand in the type of a `let`, and there is only one type it can be. And lifetimes as
+/// `'_`, for one that is named in the body is one that a lint takes for needed; but for those that a `for<..>` declares.
 fn erase_impl(tokens: &[TokenTree]) -> TokenStream {
     let mut erased = TokenStream::new();
     let mut at = 0;
+    let declares = has_word(tokens, "for");
     while let Some(token) = tokens.get(at) {
         at += 1;
         match token {
+            TokenTree::Punct(tick) if tick.as_char() == '\'' && !declares => {
+                erased.extend([token.clone()]);
+                if let Some(TokenTree::Ident(name)) = tokens.get(at) {
+                    at += 1;
+                    let kept = *name == "static" || *name == "_";
+                    erased.extend([if kept { name.clone() } else { Ident::new("_", name.span()) }]);
+                }
+            }
             TokenTree::Ident(word) if word == "impl" => {
                 erased.extend(quote! { _ });
                 let mut angles = Angles::default();
@@ -381,6 +396,14 @@ fn erase_impl(tokens: &[TokenTree]) -> TokenStream {
         }
     }
     erased
+}
+
+fn has_word(tokens: &[TokenTree], word: &str) -> bool {
+    tokens.iter().any(|token| match token {
+        TokenTree::Ident(ident) => ident == word,
+        TokenTree::Group(group) => has_word(&group.stream().into_iter().collect::<Vec<_>>(), word),
+        _ => false,
+    })
 }
 
 /// A tail expression that is the function's future: `async move { .. }` or `Box::pin(async move { .. })`.
