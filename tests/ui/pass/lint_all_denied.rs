@@ -4,7 +4,7 @@
 #![deny(single_use_lifetimes, trivial_casts, unreachable_pub, unused_qualifications, unused_results)]
 #![deny(let_underscore_drop, elided_lifetimes_in_paths, unused_lifetimes, variant_size_differences)]
 #![deny(clippy::all, clippy::pedantic, clippy::nursery)]
-#![allow(clippy::redundant_pub_crate, clippy::missing_panics_doc)] // the user's own
+#![allow(clippy::redundant_pub_crate, clippy::missing_panics_doc, clippy::missing_const_for_fn)] // the user's own
 use crate::support::{block_on, pause};
 use profiled::profiled;
 use std::future::Future;

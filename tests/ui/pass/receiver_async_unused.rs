@@ -5,7 +5,6 @@ use profiled::profiled;
 struct Cart(#[allow(dead_code)] Note);
 impl Cart {
     #[profiled]
-    #[expect(clippy::unused_self)]
     async fn shape(self, _other: Note) {
         pause().await;
     }
