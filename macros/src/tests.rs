@@ -66,7 +66,8 @@ fn a_syntax_error_in_the_body_leaves_the_function() {
         assert!(keeps(expansion.clone(), item.clone()), "{item} became {expansion}");
     }
     // And it is profiled all the same: the editor sees what the compiler will.
-    let expansion = expand("", "pub fn checkout(cart: &Cart) -> u32 { let total = cart. ; total + }").to_string();
+    let expansion =
+        expand("", "pub fn checkout(cart: &Cart) -> u32 { let total = cart. ; total + }").to_string();
     assert!(expansion.starts_with("pub fn checkout") && expansion.contains("FunctionSite"), "{expansion}");
     let expansion = expand("", "async fn wait(&self) -> u32 { self. }").to_string();
     assert!(expansion.starts_with("async fn wait") && expansion.contains("Polled"), "{expansion}");
@@ -75,7 +76,17 @@ fn a_syntax_error_in_the_body_leaves_the_function() {
 #[test]
 fn unfinished_arguments_leave_the_function() {
     let item = "pub fn checkout(cart: &Cart) -> u32 { cart. }";
-    for args in ["na", "name", "name =", "name = \"a\" sk", "labels(", "labels(user", "labels(user = ", "crate = ::", ","] {
+    for args in [
+        "na",
+        "name",
+        "name =",
+        "name = \"a\" sk",
+        "labels(",
+        "labels(user",
+        "labels(user = ",
+        "crate = ::",
+        ",",
+    ] {
         let args = TokenStream::from_str(args).unwrap_or_default();
         let expansion = attribute(args.clone(), tokens(item));
         assert!(keeps(expansion.clone(), tokens(item)), "{args} made of it {expansion}");
