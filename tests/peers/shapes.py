@@ -3,8 +3,8 @@
 
     shapes.py [PEER ..]
 
-Each shape is a program in which `#[profiled]` is another crate's attribute; prints a table of those on which one fails,
-for `tests/ui/PEERS.md`. Shapes whose attribute has arguments are ours alone and left out. In an annotated `impl` block
+Each shape is a program in which `#[profiled]` is another crate's attribute; prints a table of those on which one fails.
+Shapes whose attribute has arguments are ours alone and left out. In an annotated `impl` block
 hotpath has `measure_all`; the others have nothing for it. That they compile is all that is asked: what they drop in
 another order, or say to a lint, is not seen here.
 """

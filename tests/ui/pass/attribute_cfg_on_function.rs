@@ -4,7 +4,7 @@ use profiled::profiled;
 #[profiled]
 #[cfg(any())]
 fn shape() -> Nothing {}
-#[cfg(all())]
+#[cfg(not(any()))]
 #[profiled]
 fn shape() -> u32 {
     1

@@ -8,7 +8,7 @@ impl Cart {
     fn never(&self) -> Nothing {
         nothing
     }
-    #[cfg(all())]
+    #[cfg(not(any()))]
     fn always(&self) -> u32 {
         1
     }

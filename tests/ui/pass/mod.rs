@@ -1,7 +1,7 @@
 //! What `#[profiled]` may stand on, one file a shape.
 //!
 //! Each of them compiles and does the same when the attribute is not there: they are run with and without the feature
-//! `enabled`, in the editions of 2021 and 2024. `tests/ui/PEERS.md` says on which of them other attributes fail.
+//! `enabled`, in the editions of 2021 and 2024. `tests/peers/shapes.py` says on which of them other attributes fail.
 
 macro_rules! shapes {
     ($($name:ident)*) => {
