@@ -30,7 +30,7 @@ use proc_macro2::{Delimiter, Group, Ident, Span, TokenStream, TokenTree};
 use quote::{ToTokens, quote, quote_spanned};
 use syn::ext::IdentExt;
 
-use crate::args::{Args, METHOD, Method};
+use crate::args::{Args, Labels, METHOD, Method};
 use crate::item::{self, Angles, Attribute, Function, Impl, Item, Kind, Member};
 
 /// Writes an item that [`check`](crate::check) let through.
@@ -67,6 +67,8 @@ fn take_hidden(attributes: &mut Vec<Attribute>, args: &mut Args) {
         let hidden = attribute.hidden_arguments().and_then(|tokens| syn::parse2::<Args>(tokens).ok());
         let Some(hidden) = hidden else { return true };
         args.krate = args.krate.take().or(hidden.krate);
+        args.labels = args.labels.take().or(hidden.labels);
+        args.trace = args.trace.take().or(hidden.trace);
         args.method = hidden.method;
         false
     });
@@ -89,17 +91,23 @@ fn annotate(args: &Args, block: Impl) -> TokenStream {
     let krate = args.krate_or_default();
     let prefix = &args.name;
     let path = args.krate.as_ref().map(|path| quote! { , crate = #path });
+    let labels = args.labels.as_ref().map(|labels| quote! { , #labels });
+    let trace = args.trace.as_ref().map(|trace| quote! { , trace = #trace });
     let (method, profiled) = (mixed(METHOD), mixed("profiled"));
     let members = members.into_iter().map(|member| {
         let Member { attributes, tokens, takes_attribute } = member;
-        let hidden = takes_attribute.then(|| quote! { #[#krate::#profiled(#method(#prefix) #path)] });
+        let hidden =
+            takes_attribute.then(|| quote! { #[#krate::#profiled(#method(#prefix) #path #labels #trace)] });
         quote! { #(#attributes)* #hidden #(#tokens)* }
     });
     let members = within(&braces, quote! { #(#members)* });
     quote! { #(#header)* #members }
 }
 
-fn instrument(args: &Args, function: Function) -> TokenStream {
+fn instrument(args: &Args, mut function: Function) -> TokenStream {
+    if function.is_async {
+        name_ignored_arguments(&mut function);
+    }
     let Function { ref signature, body: Some(ref body), .. } = function else { return plain(function) };
     let private = args.private();
     let site = site(args, &function.name);
@@ -107,20 +115,82 @@ fn instrument(args: &Args, function: Function) -> TokenStream {
 
     let content = if function.is_async {
         let inner = future(&function, &statements, body);
-        let (polled, new) = (mixed("Polled"), mixed("new"));
-        quote! { #private::#polled::#new(#site, async move #inner).await }
+        // As the user's own: lints look at who wrote the block around what they have to say.
+        let block = quote_spanned! { body.span() => async move };
+        let polled = polled(args, &site, quote! { #block #inner });
+        quote! { #polled.await }
     } else if let Some(tail) = Tail::of(&statements) {
         let (before, expression) = statements.split_at(tail.begin);
-        wrap_tail(&private, &site, before, expression, &tail)
+        wrap_tail(args, &site, before, expression, &tail)
     } else {
         let (enter, scope) = (mixed("enter"), mixed("_scope"));
+        // Before the scope, so that they are in force when it ends, too.
+        let labels = args.labels.as_ref().map(|labels| {
+            let (set, labelled) = (set(&private, labels), mixed("_labels"));
+            let name = mixed("set");
+            quote! { #set let #labelled = #name.enter(); }
+        });
+        let (items, statements) = statements.split_at(item::leading_items(&statements));
         quote! {
+            #(#items)*
+            #labels
             let #scope = #private::#enter(#site);
             #(#statements)*
         }
     };
     let body = within(body, quote! { #(#inner_attributes)* #content });
     quote! { #(#signature)* #body }
+}
+
+/// The future as one that counts and times itself, and has its labels.
+fn polled(args: &Args, site: &TokenStream, future: TokenStream) -> TokenStream {
+    let private = args.private();
+    let new = mixed("new");
+    let polled = mixed("Polled");
+    let polled = quote! { #private::#polled::#new(#site, #future) };
+    let Some(labels) = &args.labels else { return polled };
+    let (set, labelled, name) = (set(&private, labels), mixed("Labelled"), mixed("set"));
+    // The set first: its values look at arguments that the future takes.
+    quote! { #private::#labelled::#new({ #set #name }, #polled) }
+}
+
+/// Statements that make the set `set` of these labels.
+fn set(private: &TokenStream, labels: &Labels) -> TokenStream {
+    let (set, new) = (mixed("set"), mixed("Set"));
+    let pairs = labels.pairs.iter().map(|(key, value)| {
+        let span = value.first().map_or(key.span(), TokenTree::span);
+        // An error about the value is to be at the value.
+        let mut content = Group::new(Delimiter::Parenthesis, value.iter().cloned().collect());
+        content.set_span(Span::mixed_site().located_at(span));
+        let reference = quote_spanned! { Span::mixed_site().located_at(span) => & };
+        quote! { #set.insert(#key, #reference #content); }
+    });
+    quote! {
+        let mut #set = #private::#new::inherit();
+        #(#pairs)*
+    }
+}
+
+/// Gives a name to each argument whose whole pattern is `_`. Such an argument stays where it is, and would be dropped
+/// after those that the `async move` block took with it.
+fn name_ignored_arguments(function: &mut Function) {
+    let mut arguments = split_at_commas(function.inputs.clone());
+    let mut changed = false;
+    for (n, argument) in arguments.iter_mut().enumerate() {
+        let [TokenTree::Ident(underscore), TokenTree::Punct(colon), ..] = argument.as_mut_slice() else {
+            continue;
+        };
+        if *underscore == "_" && colon.as_char() == ':' {
+            let span = Span::mixed_site().located_at(underscore.span());
+            *underscore = Ident::new(&format!("_argument_{n}"), span);
+            changed = true;
+        }
+    }
+    let at = function.inputs_at;
+    if let (true, Some(TokenTree::Group(group))) = (changed, function.signature.get(at)) {
+        function.inputs = quote! { #(#(#arguments)*),* };
+        function.signature[at] = TokenTree::Group(within(group, function.inputs.clone()));
+    }
 }
 
 /// A block with the function's one static, and the reference to it.
@@ -154,7 +224,8 @@ fn site(args: &Args, name: &Ident) -> TokenStream {
 /// The body of the `async move` that takes the place of an asynchronous function's body.
 fn future(function: &Function, statements: &[TokenTree], braces: &Group) -> Group {
     let edge = dead_edge(&function.name, function.output.as_deref(), &mentions(function, statements));
-    within(braces, quote! { #edge #(#statements)* })
+    let (items, statements) = statements.split_at(item::leading_items(statements));
+    within(braces, quote! { #(#items)* #edge #(#statements)* })
 }
 
 /// Code that never runs, for the compiler's eyes.
@@ -284,13 +355,23 @@ fn pattern(tokens: &[TokenTree], names: &mut Vec<Ident>) {
     }
 }
 
-/// `impl Trait` as `_`: it may not stand in the type of a `let`, and there is only one type it can be.
+/// `impl Trait` as `_`: it may not stand in the type of a `let`, and there is only one type it can be. And lifetimes as
+/// `'_`, for one that is named in the body is one that a lint takes for needed; but for those that a `for<..>` declares.
 fn erase_impl(tokens: &[TokenTree]) -> TokenStream {
     let mut erased = TokenStream::new();
     let mut at = 0;
+    let declares = has_word(tokens, "for");
     while let Some(token) = tokens.get(at) {
         at += 1;
         match token {
+            TokenTree::Punct(tick) if tick.as_char() == '\'' && !declares => {
+                erased.extend([token.clone()]);
+                if let Some(TokenTree::Ident(name)) = tokens.get(at) {
+                    at += 1;
+                    let kept = *name == "static" || *name == "_";
+                    erased.extend([if kept { name.clone() } else { Ident::new("_", name.span()) }]);
+                }
+            }
             TokenTree::Ident(word) if word == "impl" => {
                 erased.extend(quote! { _ });
                 let mut angles = Angles::default();
@@ -315,6 +396,14 @@ fn erase_impl(tokens: &[TokenTree]) -> TokenStream {
         }
     }
     erased
+}
+
+fn has_word(tokens: &[TokenTree], word: &str) -> bool {
+    tokens.iter().any(|token| match token {
+        TokenTree::Ident(ident) => ident == word,
+        TokenTree::Group(group) => has_word(&group.stream().into_iter().collect::<Vec<_>>(), word),
+        _ => false,
+    })
 }
 
 /// A tail expression that is the function's future: `async move { .. }` or `Box::pin(async move { .. })`.
@@ -387,20 +476,21 @@ fn boxing_path(tokens: &[TokenTree]) -> Option<usize> {
 /// The `async` block wrapped, where it stands. Its type is inferred as it was: unlike that of an `async fn` it is not
 /// declared.
 fn wrap_tail(
-    private: &TokenStream,
+    args: &Args,
     site: &TokenStream,
     before: &[TokenTree],
     expression: &[TokenTree],
     tail: &Tail,
 ) -> TokenStream {
-    let (polled, new) = (mixed("Polled"), mixed("new"));
     match expression.split_last() {
         Some((TokenTree::Group(arguments), path)) if tail.is_boxed => {
-            let block = arguments.stream();
-            let arguments = within(arguments, quote! { #private::#polled::#new(#site, #block) });
+            let arguments = within(arguments, polled(args, site, arguments.stream()));
             quote! { #(#before)* #(#path)* #arguments }
         }
-        _ => quote! { #(#before)* #private::#polled::#new(#site, #(#expression)*) },
+        _ => {
+            let polled = polled(args, site, quote! { #(#expression)* });
+            quote! { #(#before)* #polled }
+        }
     }
 }
 

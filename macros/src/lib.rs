@@ -25,12 +25,7 @@ use proc_macro::TokenStream;
 #[proc_macro_attribute]
 #[doc(hidden)] // documented where `profiled` re-exports it, with examples that run
 pub fn profiled(args: TokenStream, item: TokenStream) -> TokenStream {
-    let item = proc_macro2::TokenStream::from(item);
-    match attribute(args.into(), item.clone()) {
-        Ok(expansion) => expansion,
-        Err(error) => fallback::keep(&error, item),
-    }
-    .into()
+    attribute(args.into(), item.into()).into()
 }
 
 #[cfg(not(feature = "enabled"))]
@@ -41,7 +36,15 @@ pub fn profiled(_args: TokenStream, item: TokenStream) -> TokenStream {
 }
 
 #[cfg(feature = "enabled")]
-fn attribute(
+fn attribute(args: proc_macro2::TokenStream, item: proc_macro2::TokenStream) -> proc_macro2::TokenStream {
+    match expanded(args, item.clone()) {
+        Ok(expansion) => expansion,
+        Err(error) => fallback::keep(&error, item),
+    }
+}
+
+#[cfg(feature = "enabled")]
+fn expanded(
     args: proc_macro2::TokenStream,
     item: proc_macro2::TokenStream,
 ) -> syn::Result<proc_macro2::TokenStream> {
@@ -50,3 +53,6 @@ fn attribute(
     check::refuse(&args, &item)?;
     Ok(expand::expand(args, item))
 }
+
+#[cfg(all(test, feature = "enabled"))]
+mod tests;

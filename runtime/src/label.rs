@@ -4,12 +4,16 @@
 //! A set lies whole in the frame of the scope that made it, its pairs encoded one after another; the thread-local
 //! points to it. So setting labels allocates nothing, a signal handler copies them with one pointer and one length,
 //! and a set that no sample meets costs the process nothing: request ids may come by the million.
+mod future;
+
 use std::fmt::{self, Display, Write};
 use std::marker::PhantomData;
 use std::ptr;
 use std::sync::atomic::{AtomicPtr, AtomicU64, Ordering::Relaxed, Ordering::SeqCst, compiler_fence};
 
 use crate::{local, store};
+
+pub use future::Labelled;
 
 /// Bytes of an encoded set. Room for a dozen labels of ordinary length; what does not fit is left out and counted.
 pub(crate) const MAX_BYTES: usize = 384;
@@ -291,7 +295,7 @@ macro_rules! labels {
         let _scope = set.enter();
     };
     ($($other:tt)*) => {
-        ::core::compile_error!("`labels!` takes `\"key\" => value, ..`");
+        ::core::compile_error!("`labels!` takes\n    labels! { \"key\" => value, .. }");
     };
 }
 

@@ -98,7 +98,22 @@ pub use record::{Format, Kind, LabelValue, ValueType};
 /// - `name = "literal"`: the profile's name. On an `impl` block it takes the place of path and type: a method is then
 ///   `literal::method`.
 /// - `skip`: not this method, in an annotated `impl` block.
+/// - `labels(key = expr, ..)`: [labels](labels!) for the length of each call, a future's for the length of its polls,
+///   on whatever thread. A key is an identifier or a string, a value anything that is `Display`. Values are evaluated at
+///   each call, a future's at its first poll, and may use the arguments. A call costs what [`labels!`] costs, formatting
+///   and some 400 bytes of stack, and a future an allocation. On an `impl` block they are those of each method that has
+///   none of its own.
+/// - `trace = false`: not in the timeline. There is none yet: it is accepted, and has no effect.
 /// - `crate = path`: where this crate is, if it is not at `::profiled`.
+///
+/// ```
+/// # use profiled::profiled;
+/// #[profiled(labels(route = path, "user id" = user.unwrap_or(0)))]
+/// async fn handle(path: &str, user: Option<u64>) -> usize {
+///     path.len() + user.map_or(0, |_| 1)
+/// }
+/// # drop(handle("/", None));
+/// ```
 ///
 /// # Names
 ///
@@ -118,9 +133,12 @@ pub use record::{Format, Kind, LabelValue, ValueType};
 /// # What it leaves alone
 ///
 /// The body runs as it did: early returns, `?`, panics, the order in which things are dropped, `#[track_caller]`, and
-/// whether a future is `Send`. (One exception: of an `async fn`, an argument whose pattern is `_` is dropped after the
-/// others.) A function that returns the future of an `async` block (`-> impl Future`, or in `Box::pin`, as
+/// whether a future is `Send`. (One exception: what a pattern of an `async fn`'s argument leaves unbound, the second half
+/// of `(a, _)`, is dropped after the others.) A function that returns the future of an `async` block (`-> impl Future`, or in `Box::pin`, as
 /// `async_trait` makes it) is measured as that future.
+///
+/// Lints say what they said: that nobody calls it, that an argument is unused. Only three of clippy's do not, for the
+/// function is no longer what they look for: `missing_const_for_fn`, `unused_async` and `manual_async_fn`.
 ///
 /// It cannot be on a `const fn`, on a method without a body, or on anything that is neither function nor `impl` block.
 ///

@@ -58,7 +58,7 @@ pub mod __private {
     pub use crate::hook::function::{Scope, enter};
     pub use crate::hook::future::Polled;
     pub use crate::hook::lock::{Lock, Maker};
-    pub use crate::label::Set;
+    pub use crate::label::{Labelled, Set};
     pub use crate::profile::Entry;
     #[cfg(not(profiled_portable))]
     pub use crate::signal::timer_tag;

@@ -6,7 +6,8 @@
 copies SOURCE (a crate's directory) to TARGET, where in every `.rs` file
 
     #[profiled]  #[profiled(..)]  #[profiled::profiled(..)]     are gone,
-    #[cfg_attr(.., profiled)]                                   too,
+    #[cfg_attr(.., profiled)]  and other names of its           too,
+    use profiled::profiled;  use profiled::profiled as other;   too,
     profile_mutex!("name", LOCK)  profile_mutex!(LOCK)          are LOCK,
     profile_mutex! { static ID: Type = LOCK; }                  is what is in the braces,
     labels! { .. }                                              is gone,
@@ -15,7 +16,7 @@ copies SOURCE (a crate's directory) to TARGET, where in every `.rs` file
     static A: profiled::Allocator = Allocator::system();        is std::alloc::System,
     static A: profiled::Allocator<T> = Allocator::new(t);       is T.
 
-Imports stay, and so do calls of the crate's functions (`http::serve`, `lookup`), which a program makes in both
+Other imports stay, and so do calls of the crate's functions (`http::serve`, `lookup`), which a program makes in both
 versions. Should one of the macros be left over, it is reported, and the exit status is 1.
 What is taken out leaves its line breaks behind, so that the panics of both programs name the same lines.
 """
@@ -122,10 +123,18 @@ def statement_end(text, at):
     return at + 1
 
 
+IMPORT = r"use\s+(?:::)?profiled::profiled(?:\s+as\s+(\w+))?\s*;"
+
+
 def strip(text):
-    while match := code(text, r"#\s*\[\s*(?:(?:::)?profiled::)?profiled\b\s*[\](]"):
+    # What the attribute is called here.
+    names = {"profiled", *filter(None, re.findall(IMPORT, text))}
+    attribute = rf"(?:(?:::)?(?:\w+::)*)?(?:{'|'.join(sorted(names))})\b"
+    while match := code(text, rf"#\s*\[\s*{attribute}\s*[\](]"):
         text = cut(text, match.start(), closing(text, text.index("[", match.start())))
-    while match := code(text, r"#\s*\[\s*cfg_attr\s*\([^\]]*?,\s*(?:(?:::)?profiled::)?profiled\b[^\]]*\]"):
+    while match := code(text, rf"#\s*\[\s*cfg_attr\s*\([^\]]*?,\s*{attribute}[^\]]*\]"):
+        text = cut(text, match.start(), match.end())
+    while match := code(text, IMPORT):
         text = cut(text, match.start(), match.end())
     text = re.sub(r":\s*(?:profiled::)?Allocator\s*=\s*(?:profiled::)?Allocator::system\(\)", ALLOCATOR, text)
     text = re.sub(r":\s*(?:profiled::)?Allocator<([^=]*)>\s*=\s*(?:profiled::)?Allocator::new\((.*?)\);", r": \1 = \2;", text)

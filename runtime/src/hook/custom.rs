@@ -176,7 +176,7 @@ impl fmt::Debug for Tracked {
 /// ```
 #[macro_export]
 macro_rules! profile {
-    ($(#[$attribute:meta])* $visibility:vis static $id:ident = $name:expr $(;)?) => {
+    ($($(#[$attribute:meta])* $visibility:vis static $id:ident = $name:expr);+ $(;)?) => {$(
         $(#[$attribute])*
         $visibility static $id: $crate::Profile = $crate::Profile::custom(
             $name,
@@ -187,8 +187,8 @@ macro_rules! profile {
             },
         );
         $crate::__private::submit! { $crate::__private::Entry::Profile(&$id) }
-    };
+    )+};
     ($($other:tt)*) => {
-        ::core::compile_error!("`profile!` takes `[pub] static ID = \"name\";`");
+        ::core::compile_error!("`profile!` takes\n    profile! { static ID = \"name\"; .. }");
     };
 }

@@ -1,6 +1,9 @@
 //! What the attribute's expansions name. They are there although the attribute expands to nothing: a build
 //! dependency can turn `profiled-macros/enabled` on while this crate is off, for cargo gives a procedural macro the
 //! features of all its users.
+use std::fmt::Display;
+
+use super::label::Scope as LabelScope;
 
 /// A place in source.
 #[derive(Clone, Copy, Debug, Default)]
@@ -67,6 +70,41 @@ impl Polled {
     #[inline(always)]
     #[expect(clippy::new_ret_no_self, reason = "off, a future is left as it is")]
     pub fn new<F>(_site: &'static FunctionSite, future: F) -> F {
+        future
+    }
+}
+
+/// The labels of a call.
+#[derive(Clone, Debug)]
+pub struct Set;
+
+impl Set {
+    /// A copy of the labels in force.
+    #[inline(always)]
+    pub const fn inherit() -> Set {
+        Set
+    }
+
+    /// Sets one.
+    #[inline(always)]
+    pub fn insert(&mut self, _key: &str, _value: &(impl Display + ?Sized)) {}
+
+    /// Puts them in force.
+    #[inline(always)]
+    pub const fn enter(&self) -> LabelScope {
+        LabelScope::enter()
+    }
+}
+
+/// A future with labels, itself.
+#[derive(Debug)]
+pub struct Labelled;
+
+impl Labelled {
+    /// What the attribute wraps it with.
+    #[inline(always)]
+    #[expect(clippy::new_ret_no_self, reason = "off, a future is left as it is")]
+    pub fn new<F>(_set: Set, future: F) -> F {
         future
     }
 }

@@ -78,6 +78,6 @@ macro_rules! labels {
         }
     };
     ($($other:tt)*) => {
-        ::core::compile_error!("`labels!` takes `\"key\" => value, ..`");
+        ::core::compile_error!("`labels!` takes\n    labels! { \"key\" => value, .. }");
     };
 }

@@ -21,10 +21,23 @@
 /// ```
 #[macro_export]
 macro_rules! profile_mutex {
-    ($($(#[$attribute:meta])* $visibility:vis static $id:ident : $type:ty = $lock:expr;)+) => {$(
+    ($($(#[$attribute:meta])* $visibility:vis static $id:ident : $type:ty = $lock:expr);+ $(;)?) => {$(
         $(#[$attribute])*
         $visibility static $id: $type = $lock;
     )+};
+    // These are no expressions, which the next ones would say of them.
+    (static $($other:tt)*) => {
+        $crate::profile_mutex! { @ }
+    };
+    (pub $($other:tt)*) => {
+        $crate::profile_mutex! { @ }
+    };
+    (const $id:ident $($other:tt)*) => {
+        $crate::profile_mutex! { @ }
+    };
+    (# $($other:tt)*) => {
+        $crate::profile_mutex! { @ }
+    };
     ($name:expr, $lock:expr $(,)?) => {
         $lock
     };
@@ -32,8 +45,11 @@ macro_rules! profile_mutex {
         $lock
     };
     ($($other:tt)*) => {
-        ::core::compile_error!(
-            "`profile_mutex!` takes `\"name\", lock`, or `lock`, or `static NAME: Type = lock;`"
-        )
+        ::core::compile_error! {
+            "`profile_mutex!` takes one of\n    \
+             profile_mutex!(\"name\", lock)\n    \
+             profile_mutex!(lock)\n    \
+             profile_mutex! { static ID: Type = lock; .. }"
+        }
     };
 }

@@ -156,11 +156,11 @@ impl fmt::Debug for Tracked {
 /// ```
 #[macro_export]
 macro_rules! profile {
-    ($(#[$attribute:meta])* $visibility:vis static $id:ident = $name:expr $(;)?) => {
+    ($($(#[$attribute:meta])* $visibility:vis static $id:ident = $name:expr);+ $(;)?) => {$(
         $(#[$attribute])*
         $visibility static $id: $crate::Profile = $crate::Profile::custom($name);
-    };
+    )+};
     ($($other:tt)*) => {
-        ::core::compile_error!("`profile!` takes `[pub] static ID = \"name\";`");
+        ::core::compile_error!("`profile!` takes\n    profile! { static ID = \"name\"; .. }");
     };
 }

@@ -357,7 +357,7 @@ impl<L: Lock> Profiled<L> {
 /// locks made at one place share a profile, which [`lookup`](crate::lookup) finds by the name.
 #[macro_export]
 macro_rules! profile_mutex {
-    ($($(#[$attribute:meta])* $visibility:vis static $id:ident : $type:ty = $lock:expr;)+) => {$(
+    ($($(#[$attribute:meta])* $visibility:vis static $id:ident : $type:ty = $lock:expr);+ $(;)?) => {$(
         $(#[$attribute])*
         $visibility static $id: <$type as $crate::__private::Lock>::Wrapped =
             $crate::__private::Maker::<$type>::wrap(
@@ -365,6 +365,19 @@ macro_rules! profile_mutex {
                 $lock,
             );
     )+};
+    // These are no expressions, which the next ones would say of them.
+    (static $($other:tt)*) => {
+        $crate::profile_mutex! { @ }
+    };
+    (pub $($other:tt)*) => {
+        $crate::profile_mutex! { @ }
+    };
+    (const $id:ident $($other:tt)*) => {
+        $crate::profile_mutex! { @ }
+    };
+    (# $($other:tt)*) => {
+        $crate::profile_mutex! { @ }
+    };
     ($name:expr, $lock:expr $(,)?) => {
         $crate::__private::Lock::wrap($lock, $crate::__lock_site!($name))
     };
@@ -375,9 +388,12 @@ macro_rules! profile_mutex {
         )
     };
     ($($other:tt)*) => {
-        ::core::compile_error!(
-            "`profile_mutex!` takes `\"name\", lock`, or `lock`, or `static NAME: Type = lock;`"
-        )
+        ::core::compile_error! {
+            "`profile_mutex!` takes one of\n    \
+             profile_mutex!(\"name\", lock)\n    \
+             profile_mutex!(lock)\n    \
+             profile_mutex! { static ID: Type = lock; .. }"
+        }
     };
 }
 

@@ -5,8 +5,18 @@
 /// The edition of the code that includes the shapes.
 const EDITION: u32 = 2024;
 
-#[path = "../../../ui/shapes/mod.rs"]
-mod shapes;
+#[macro_use]
+#[path = "../../../ui/support.rs"]
+mod support;
+
+#[path = "../../../ui/pass/mod.rs"]
+mod pass;
+
+#[path = "../../../ui/pass_2024/mod.rs"]
+mod pass_2024;
+
+#[path = "../../../ui/names.rs"]
+mod names;
 
 profiled::__private::when_off! {
     use std::sync::atomic::{AtomicU32, Ordering};

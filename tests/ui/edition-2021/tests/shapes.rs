@@ -5,5 +5,12 @@
 /// The edition of the code that includes the shapes.
 const EDITION: u32 = 2021;
 
-#[path = "../../shapes/mod.rs"]
-mod shapes;
+#[macro_use]
+#[path = "../../support.rs"]
+mod support;
+
+#[path = "../../pass/mod.rs"]
+mod pass;
+
+#[path = "../../names.rs"]
+mod names;

@@ -1,0 +1,3 @@
+fn main() {
+    profiled::labels! { 1 => "one" }
+}

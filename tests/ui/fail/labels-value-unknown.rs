@@ -1,0 +1,7 @@
+//! The error is at the user's own token, once.
+#[profiled::profiled(labels(user = id))]
+fn checkout() {}
+
+fn main() {
+    checkout();
+}

@@ -1,0 +1,21 @@
+//! The block annotated, above `#[async_trait]`.
+use crate::support::{block_on, pause, send};
+use profiled::profiled;
+
+#[async_trait::async_trait]
+trait Service {
+    async fn call(&self, request: &str) -> Result<u32, String>;
+}
+
+#[profiled]
+#[async_trait::async_trait]
+impl Service for u32 {
+    async fn call(&self, request: &str) -> Result<u32, String> {
+        pause().await;
+        Err(request.to_owned())
+    }
+}
+
+pub(crate) fn run() {
+    is!(block_on(send(3.call("a"))), Err("a".to_owned()));
+}
