@@ -74,58 +74,71 @@ pub(super) struct Due {
     amount: u64,
     waiters: u64,
     kind: &'static Kind,
-    /// This wake's number, if the word is the waiter's own.
-    id: Option<u64>,
+    /// The waker, if the word is the waiter's own, and by what it was woken itself.
+    waker: Option<(Key, (u64, u64))>,
 }
 
 /// Charges the caller, who is about to wake those at `word`; to be booked when they are awake.
-pub(super) fn charge(word: usize) -> Option<Due> {
+///
+/// Only of a thread's own word is the stack, of which `skip` frames are left out, taken now: whoever is woken may have to
+/// pass something on before this thread runs again.
+#[inline(never)]
+pub(super) fn charge(word: usize, skip: usize) -> Option<Due> {
     let mut due: Option<Due> = None;
+    let mut own = None;
     table::charge(word, |entry, charge| {
-        let id = charge.is_own.then(|| NEXT.fetch_add(1, Relaxed));
-        entry.woken_by.store(id.unwrap_or(0), Relaxed);
         let before = due.take();
+        if charge.is_own {
+            let id = NEXT.fetch_add(1, Relaxed);
+            entry.woken_by.store(id, Relaxed);
+            own = Some(id);
+        }
         due = Some(Due {
             now: charge.now,
             amount: charge.amount + before.as_ref().map_or(0, |before| before.amount),
             waiters: charge.waiters + before.map_or(0, |before| before.waiters),
             kind: charge.kind,
-            id,
+            waker: None,
         });
     });
-    due
+    let mut due = due?;
+    if let Some(id) = own
+        && rates().1 != 0
+        && let Some(inside) = Inside::enter()
+    {
+        let mut frames = Frames::new();
+        stack::capture(&mut frames, skip + 1);
+        let (key, woken) = (wait::key(&frames), WOKEN.get());
+        if let Some(bucket) = bucket_of(key, due.kind) {
+            keep(id, bucket, woken);
+        }
+        due.waker = Some((key, woken));
+        drop(inside);
+    }
+    stack::stay();
+    Some(due)
 }
 
 /// Books it at the caller's stack, of which `skip` frames are left out, or where it is to be passed on to.
 #[inline(never)]
-pub(super) fn book(due: Due, skip: usize) {
+pub(super) fn book(due: &Due, skip: usize) {
     let delay = clock::elapsed(0, ticks(due.amount));
     let (_, fraction) = rates();
     if fraction == 0 || delay == 0 {
         return;
     }
     let probability = (1.0 / fraction as f64).max(delay as f64 / LONG_CHARGE).min(1.0);
-    let taken = happens(probability);
-    // The stack of such a wake is wanted anyway, for what others may pass on.
-    if !taken && due.id.is_none() {
+    if !happens(probability) {
         return;
     }
     let Some(inside) = Inside::enter() else { return };
-    let mut frames = Frames::new();
-    stack::capture(&mut frames, skip + 1);
-    let key = wait::key(&frames);
     let weight = 1.0 / probability;
-    match due.id {
-        None => add(key, due.kind, delay, weight, true),
-        Some(id) => {
-            let own = WOKEN.get();
-            if let Some(bucket) = bucket_of(key, due.kind) {
-                keep(id, bucket, own);
-            }
-            if taken {
-                share(&due, key, own, weight);
-            }
-        }
+    if let Some((key, woken)) = due.waker {
+        share(due, key, woken, weight);
+    } else {
+        let mut frames = Frames::new();
+        stack::capture(&mut frames, skip + 1);
+        add(wait::key(&frames), due.kind, delay, weight, true);
     }
     drop(inside);
     stack::stay();

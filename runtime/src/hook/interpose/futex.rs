@@ -57,12 +57,12 @@ const OUR_FRAMES: usize = 2;
 fn wakes(call: Call) -> c_long {
     let errno = sys::errno();
     // The clock is read and the account changed before anybody wakes; what takes longer comes after.
-    let woken = if super::is_active() { chain::charge(call.word) } else { None };
+    let due = if super::is_active() { chain::charge(call.word, OUR_FRAMES) } else { None };
     sys::set_errno(errno);
     let result = call.pass_on();
-    if let Some(woken) = woken {
+    if let Some(due) = due {
         let errno = sys::errno();
-        chain::book(woken, OUR_FRAMES);
+        chain::book(&due, OUR_FRAMES);
         sys::set_errno(errno);
     } else if call.word == std::ptr::from_ref(&PROBE).addr() {
         super::is_bound();
