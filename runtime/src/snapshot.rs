@@ -134,7 +134,15 @@ pub(crate) struct Key {
 impl Key {
     /// The key of a row that has nothing but its stack.
     pub(crate) fn of(stack: Stack) -> Key {
-        Key { stack, labels: Labels::none(), bytes: None, lock: None, scope: None, tags: Labels::none(), waits_in: None }
+        Key {
+            stack,
+            labels: Labels::none(),
+            bytes: None,
+            lock: None,
+            scope: None,
+            tags: Labels::none(),
+            waits_in: None,
+        }
     }
 
     /// Whether it is a pool's thread that waits for work.

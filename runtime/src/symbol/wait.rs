@@ -98,12 +98,24 @@ const IDLE: &[(&str, &str)] = &[
 
 /// Whose functions may stand between a wait and a pool's loop: another's between them is work.
 const LIBRARIES: &[&str] = &[
-    "std::", "core::", "alloc::", "parking_lot", "lock_api::", "crossbeam", "tokio::", "rayon_core::", "threadpool::",
-    "futures_executor::", "blocking::", "async_lock::", "event_listener::",
+    "std::",
+    "core::",
+    "alloc::",
+    "parking_lot",
+    "lock_api::",
+    "crossbeam",
+    "tokio::",
+    "rayon_core::",
+    "threadpool::",
+    "futures_executor::",
+    "blocking::",
+    "async_lock::",
+    "event_listener::",
 ];
 
 /// What a worker does that is not idle, in a library's own functions.
-const WORK: &[&str] = &["rayon_core::join::", "rayon_core::scope::", "::block_on", "tokio::task::", "::block_in_place"];
+const WORK: &[&str] =
+    &["rayon_core::join::", "rayon_core::scope::", "::block_on", "tokio::task::", "::block_in_place"];
 
 /// The path of `<T as Trait>::f` and `<T>::f` is that of `T`.
 fn path(frame: &Frame) -> &str {
@@ -220,11 +232,17 @@ mod tests {
             (vec![futex, "std::sys::sync::once::futex::Once::call", "shop::f"], Class::Once),
             (vec![futex, park[0], park[1], "shop::f"], Class::Park),
             (vec![futex, park[0], park[1], "std::sync::mpmc::context::Context::wait_until"], Class::Channel),
-            (vec![futex, park[0], park[1], "<crossbeam_channel::context::Context>::wait_until"], Class::Channel),
+            (
+                vec![futex, park[0], park[1], "<crossbeam_channel::context::Context>::wait_until"],
+                Class::Channel,
+            ),
             (vec![futex, park[0], park[1], "shop::f", "crossbeam_channel::context::x"], Class::Park),
             (vec![futex, park[0], park[1], "std::thread::scoped::scope::<F, ()>"], Class::Join),
             (vec!["pthread_join", "std::sys::thread::unix::Thread::join"], Class::Join),
-            (vec!["parking_lot_core::parking_lot::park", "parking_lot::raw_mutex::RawMutex::lock_slow"], Class::Mutex),
+            (
+                vec!["parking_lot_core::parking_lot::park", "parking_lot::raw_mutex::RawMutex::lock_slow"],
+                Class::Mutex,
+            ),
             (vec!["x", "parking_lot::condvar::Condvar::wait_until_internal"], Class::Condvar),
             (vec!["x", "<dashmap::lock::RawRwLock>::lock_exclusive_slow"], Class::RwLock),
             (vec![futex, "shop::f"], Class::Futex),
@@ -239,7 +257,8 @@ mod tests {
         let sleep = "rayon_core::sleep::Sleep::sleep";
         let idle = [wait[0], wait[1], sleep, "rayon_core::registry::main_loop"];
         assert_eq!(class_of(&idle), (Class::Condvar, Some("rayon")));
-        let joins = [wait[0], wait[1], sleep, "rayon_core::join::join_context", "rayon_core::registry::main_loop"];
+        let joins =
+            [wait[0], wait[1], sleep, "rayon_core::join::join_context", "rayon_core::registry::main_loop"];
         assert_eq!(class_of(&joins), (Class::Condvar, None));
         let works = [wait[0], wait[1], "shop::f", "tokio::runtime::blocking::pool::Inner::run"];
         assert_eq!(class_of(&works), (Class::Condvar, None));

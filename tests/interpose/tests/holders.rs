@@ -41,7 +41,8 @@ fn a_long_holder_of_a_std_mutex_is_charged() {
         // And for the real reader.
         let top = File::new("interpose-mutex", &profiled_test_profiles::file("mutex")).top("delay", "ms");
         let total: f64 = top.iter().map(|(_, flat, _)| flat).sum();
-        let of = |name: &str| top.iter().filter(|(found, ..)| found.contains(name)).map(|row| row.2).sum::<f64>();
+        let of =
+            |name: &str| top.iter().filter(|(found, ..)| found.contains(name)).map(|row| row.2).sum::<f64>();
         assert!(of("holds_long") >= 0.95 * total, "{top:?}");
     });
 }

@@ -20,7 +20,14 @@ fn set_errno(value: i32) {
 const PRIVATE: c_int = libc::FUTEX_PRIVATE_FLAG;
 
 /// A futex call with all its arguments, and `errno` after it, which was 77 before.
-fn futex(word: &AtomicU32, op: c_int, value: u32, time: *const libc::timespec, other: *const AtomicU32, last: u32) -> (c_long, i32) {
+fn futex(
+    word: &AtomicU32,
+    op: c_int,
+    value: u32,
+    time: *const libc::timespec,
+    other: *const AtomicU32,
+    last: u32,
+) -> (c_long, i32) {
     set_errno(77);
     // SAFETY: the words outlive the call, and the time is null or lives as long.
     let result = unsafe { libc::syscall(libc::SYS_futex, word, op, value, time, other, last) };
@@ -72,13 +79,16 @@ fn futex_results_and_errno_are_the_kernels() {
     assert_eq!(futex(&word, libc::FUTEX_WAKE | PRIVATE, 1, null(), null(), 0), (0, 77), "nobody there");
     assert_eq!(futex(&word, 99, 1, null(), null(), 0), (-1, libc::ENOSYS));
     // SAFETY: the kernel refuses an address that is no multiple of four.
-    let odd = unsafe { libc::syscall(libc::SYS_futex, (&raw const word).cast::<u8>().wrapping_add(1), libc::FUTEX_WAKE, 1) };
+    let odd = unsafe {
+        libc::syscall(libc::SYS_futex, (&raw const word).cast::<u8>().wrapping_add(1), libc::FUTEX_WAKE, 1)
+    };
     assert_eq!((odd, errno()), (-1, libc::EINVAL));
     // Of two that wait one is woken and one moved over; the sixth argument is the value that has to be there.
     let other = AtomicU32::new(0);
     thread::scope(|scope| {
-        let waiters: Vec<_> =
-            (0..2).map(|_| scope.spawn(|| futex(&word, libc::FUTEX_WAIT | PRIVATE, 5, null(), null(), 0))).collect();
+        let waiters: Vec<_> = (0..2)
+            .map(|_| scope.spawn(|| futex(&word, libc::FUTEX_WAIT | PRIVATE, 5, null(), null(), 0)))
+            .collect();
         thread::sleep(Duration::from_millis(50));
         let limit = 1_usize as *const libc::timespec;
         let requeue = libc::FUTEX_CMP_REQUEUE | PRIVATE;
@@ -265,7 +275,8 @@ fn threads_start_as_asked_and_who_started_them_is_known() {
         for _ in 0..3 {
             assert_eq!(starts_a_thread(), 7);
         }
-        let found = read("threadcreate").total_of("threadcreate", &["starts_a_thread", "threads_start_as_asked"]);
+        let found =
+            read("threadcreate").total_of("threadcreate", &["starts_a_thread", "threads_start_as_asked"]);
         assert_eq!(found, 3);
         // One that cannot be had.
         let refused = thread::Builder::new().stack_size(1 << 46).spawn(|| ());

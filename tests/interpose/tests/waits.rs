@@ -128,12 +128,16 @@ fn all() {
         thread::sleep(LONG);
         drop(guard);
     });
-    meet((parking_lot::Mutex::new(false), parking_lot::Condvar::new()), waits_for_parking_lot_condition, |pair| {
-        // Under the lock: the waiter is moved over to the lock's queue, and its unlock wakes it.
-        let mut there = pair.0.lock();
-        *there = true;
-        pair.1.notify_one();
-    });
+    meet(
+        (parking_lot::Mutex::new(false), parking_lot::Condvar::new()),
+        waits_for_parking_lot_condition,
+        |pair| {
+            // Under the lock: the waiter is moved over to the lock's queue, and its unlock wakes it.
+            let mut there = pair.0.lock();
+            *there = true;
+            pair.1.notify_one();
+        },
+    );
     waits_to_join();
     waits_for_scope();
 }
@@ -208,13 +212,18 @@ fn every_wait_is_there_with_its_stack_and_its_class() {
             assert!(delay(Some(class)) > LONG.as_nanos() as i64 / 4, "{function}: {rows:#?}");
             assert!(delay(Some(class)) * 20 > delay(None) * 19, "{function}: {class} among {classes:?}");
             // No frame of ours is left at the leaf.
-            assert!(rows.iter().all(|row| !row.frames[0].name.contains("profiled::")), "{function}: {rows:#?}");
+            assert!(
+                rows.iter().all(|row| !row.frames[0].name.contains("profiled::")),
+                "{function}: {rows:#?}"
+            );
         }
         // Only of what somebody holds is there a holder.
         let mutex = read("mutex");
         let classes: Vec<_> = mutex.samples().iter().filter_map(|sample| sample.text("wait")).collect();
         assert!(classes.iter().all(|class| ["mutex", "rwlock", "once"].contains(class)), "{classes:?}");
-        for (holder, class) in [("waits::all", "mutex"), ("waits::all", "rwlock"), ("waits::initialisers", "once")] {
+        for (holder, class) in
+            [("waits::all", "mutex"), ("waits::all", "rwlock"), ("waits::initialisers", "once")]
+        {
             let rows = mutex.find(&[holder]);
             assert!(rows.iter().any(|row| row.text("wait") == Some(class)), "{holder} {class}: {mutex:#?}");
         }

@@ -7,16 +7,14 @@
 //! that ends the wait, by whoever happened to have the lock last. So that one is charged only since it was itself woken;
 //! what is older it passes on to whoever woke it, and so on. What a wake was is kept in a ring until it is overwritten.
 use std::cell::Cell;
-use std::sync::atomic::{
-    AtomicPtr, AtomicU64, Ordering::Acquire, Ordering::Relaxed, Ordering::Release,
-};
+use std::sync::atomic::{AtomicPtr, AtomicU64, Ordering::Acquire, Ordering::Relaxed, Ordering::Release};
 
 use super::table::{self, ticks};
 use super::{COUNT_SCALE, Kind, MUTEX, happens, known, wait};
 use crate::hook::lock::rates;
-use crate::store::bucket::{Bucket, Key};
 use crate::local::Inside;
 use crate::stack::Frames;
+use crate::store::bucket::{Bucket, Key};
 use crate::{clock, stack};
 
 /// A charge of this many nanoseconds always takes a stack: see `hook::lock`.
@@ -147,9 +145,7 @@ pub(super) fn book(due: &Due, skip: usize) {
 /// Gives each of those who held the others up his part.
 fn share(due: &Due, waker: Key, woken: (u64, u64), weight: f64) {
     let begin = due.now.wrapping_sub(due.amount / due.waiters.max(1));
-    let nanoseconds = |from: u64, to: u64| {
-        clock::elapsed(ticks(from), ticks(to)).saturating_mul(due.waiters)
-    };
+    let nanoseconds = |from: u64, to: u64| clock::elapsed(ticks(from), ticks(to)).saturating_mul(due.waiters);
     let mut parts = [None; LINKS];
     let (mut to, mut who, mut woken) = (due.now, waker, woken);
     for (link, part) in parts.iter_mut().enumerate() {

@@ -3,8 +3,8 @@ use std::ffi::{c_int, c_long};
 
 use super::symbols::Call;
 use super::{chain, wait};
-use crate::sys::interpose as sys;
 use crate::stack;
+use crate::sys::interpose as sys;
 
 /// Where `syscall` jumps with a futex call. The arguments are as the caller passed them, the last one on the stack.
 #[inline(never)]

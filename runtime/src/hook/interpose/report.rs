@@ -52,7 +52,12 @@ pub(crate) fn charges() -> impl Iterator<Item = Row> {
         let value = bucket.value();
         let (key, delay) = (bucket.key(), value.uncharged.load(Relaxed) as i64);
         let wake_up = Stack::pseudo(pseudo::WAKE_UP);
-        let row = row(Key { stack: wake_up, labels: Labels::none(), scope: None, ..key }, key.stack, &value.count, delay);
+        let row = row(
+            Key { stack: wake_up, labels: Labels::none(), scope: None, ..key },
+            key.stack,
+            &value.count,
+            delay,
+        );
         (delay > 0).then_some(row)
     });
     charged.chain(nobodys)

@@ -132,7 +132,9 @@ pub(super) unsafe extern "C" fn pthread_create(
     let result = match real(&CREATE) {
         0 => return NO_SUCH_CALL,
         // SAFETY: what the linker would have bound this call to, with the arguments of whoever called.
-        create => unsafe { std::mem::transmute::<usize, Create>(create)(thread, attributes, start, argument) },
+        create => unsafe {
+            std::mem::transmute::<usize, Create>(create)(thread, attributes, start, argument)
+        },
     };
     if result == 0 {
         thread::created();
@@ -182,7 +184,13 @@ impl Call {
             // SAFETY: what the linker would have bound this call to, with the arguments of whoever called.
             call => unsafe {
                 std::mem::transmute::<usize, Syscall>(call)(
-                    sys::FUTEX, word, operation, value, timeout, other, last,
+                    sys::FUTEX,
+                    word,
+                    operation,
+                    value,
+                    timeout,
+                    other,
+                    last,
                 )
             },
         }

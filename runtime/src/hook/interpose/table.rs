@@ -194,7 +194,8 @@ pub(super) fn charge(address: usize, mut f: impl FnMut(&'static Entry, Charge)) 
             // processors differ all the same, the sum is wrong by as much until nobody waits here.
             let now = moment(clock::ticks_in_order());
             let amount = account.waiters.wrapping_mul(now).wrapping_sub(account.starts);
-            charge = Some((amount, account.waiters, now)).filter(|_| account.waiters > 0 && amount as i64 > 0);
+            charge =
+                Some((amount, account.waiters, now)).filter(|_| account.waiters > 0 && amount as i64 > 0);
             charge?;
             Some(Account { last: now, starts: account.starts.wrapping_add(amount), ..account })
         });

@@ -52,9 +52,9 @@ pub(super) fn begin(word: Option<usize>, skip: usize) -> Option<Begun> {
     let bucket = BLOCK.get(key(&frames));
     let kind = bucket.and(word).and_then(|_| kind_of(&frames));
     let start = clock::ticks();
-    let place = word.zip(kind).and_then(|(word, kind)| {
-        table::arrive(word, moment(start), kind, sys::is_thread_local(word))
-    });
+    let place = word
+        .zip(kind)
+        .and_then(|(word, kind)| table::arrive(word, moment(start), kind, sys::is_thread_local(word)));
     drop(inside);
     let bucket = bucket?;
     Some(Begun { bucket, start, rate, place })
