@@ -2,23 +2,28 @@
 //! The functions that the program gets in libc's place: `syscall`, `pthread_join`, `pthread_create`.
 //!
 //! Each has a word with the address of the next function of its name, found before `main` by a constructor, or by the
-//! first call if that comes earlier. `syscall` compares the number and jumps: it has no frame, touches no register that
-//! counts and leaves the arguments on the stack where they are. `pthread_join` is where a thread can be cancelled, and
-//! its stack then unwound: its frame is assembly, too, which has no clean-up that a foreign unwinder might run into.
+//! first call if that comes earlier. `syscall` compares the number, the one branch that other calls pass, and jumps: it
+//! has no frame, touches no register that counts and leaves the arguments on the stack where they are. `pthread_join` is
+//! where a thread can be cancelled, and its stack then unwound: its frame is assembly, too, which has no clean-up that a
+//! foreign unwinder might run into.
 use std::arch::naked_asm;
 use std::ffi::{c_int, c_long, c_void};
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering::Relaxed};
 
 use super::{futex, thread};
 use crate::sys::interpose as sys;
 
-static SYSCALL: AtomicUsize = AtomicUsize::new(0);
+static SYSCALL: AtomicPtr<()> = AtomicPtr::new(first_call as *const () as *mut ());
 static JOIN: AtomicUsize = AtomicUsize::new(0);
 static CREATE: AtomicUsize = AtomicUsize::new(0);
 
 /// Finds the functions that stand behind ours. Once for all, but two threads may do it at a time.
 pub(super) extern "C" fn find() {
-    SYSCALL.store(sys::next(c"syscall"), Relaxed);
+    let syscall = match sys::next(c"syscall") {
+        0 => no_syscall as *const () as *mut (),
+        found => std::ptr::with_exposed_provenance_mut(found),
+    };
+    SYSCALL.store(syscall, Relaxed);
     JOIN.store(sys::next(c"pthread_join"), Relaxed);
     CREATE.store(sys::next(c"pthread_create"), Relaxed);
 }
@@ -35,12 +40,19 @@ pub(super) unsafe extern "C" fn syscall() -> c_long {
         "endbr64",
         "cmp rdi, {futex}",
         "je {hook}",
-        "mov rax, qword ptr [rip + {real}]",
-        "test rax, rax",
-        "je 2f",
-        "jmp rax",
-        // Before our constructor.
-        "2:",
+        "jmp qword ptr [rip + {real}]",
+        ".cfi_endproc",
+        futex = const sys::FUTEX,
+        hook = sym futex::futex,
+        real = sym SYSCALL,
+    )
+}
+
+/// What stands behind `syscall` before our constructor has run: finds libc's, and goes there.
+#[unsafe(naked)]
+extern "C" fn first_call() {
+    naked_asm!(
+        ".cfi_startproc",
         "push rdi",
         ".cfi_adjust_cfa_offset 8",
         "push rsi",
@@ -72,8 +84,6 @@ pub(super) unsafe extern "C" fn syscall() -> c_long {
         ".cfi_adjust_cfa_offset -8",
         "jmp qword ptr [rip + {real}]",
         ".cfi_endproc",
-        futex = const sys::FUTEX,
-        hook = sym futex::futex,
         real = sym SYSCALL,
         find = sym find,
     )
@@ -143,6 +153,12 @@ pub(super) unsafe extern "C" fn pthread_create(
     result
 }
 
+/// A libc without it.
+extern "C" fn no_syscall() -> c_long {
+    sys::set_errno(NO_SUCH_CALL);
+    -1
+}
+
 /// `ENOSYS`.
 const NO_SUCH_CALL: c_int = 38;
 
@@ -176,23 +192,10 @@ impl Call {
     pub(super) fn pass_on(self) -> c_long {
         type Syscall = unsafe extern "C" fn(c_long, usize, usize, usize, usize, usize, usize) -> c_long;
         let Call { word, operation, value, timeout, other, last } = self;
-        match real(&SYSCALL) {
-            0 => {
-                sys::set_errno(NO_SUCH_CALL);
-                -1
-            }
-            // SAFETY: what the linker would have bound this call to, with the arguments of whoever called.
-            call => unsafe {
-                std::mem::transmute::<usize, Syscall>(call)(
-                    sys::FUTEX,
-                    word,
-                    operation,
-                    value,
-                    timeout,
-                    other,
-                    last,
-                )
-            },
+        // SAFETY: what the linker would have bound this call to, with the arguments of whoever called.
+        unsafe {
+            let call = std::mem::transmute::<*mut (), Syscall>(SYSCALL.load(Relaxed));
+            call(sys::FUTEX, word, operation, value, timeout, other, last)
         }
     }
 }
