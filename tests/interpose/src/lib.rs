@@ -31,16 +31,15 @@ pub fn busy(time: Duration) {
 
 /// A lock, whoever's.
 pub trait Lock: Sync {
-    /// Runs `f` with it held, and adds to `waited` how long that took to begin.
-    fn with(&self, waited: &AtomicU64, f: &mut dyn FnMut());
+    /// Runs `f` with it held; `begun` comes before that.
+    fn with(&self, begun: &dyn Fn(), f: &mut dyn FnMut());
 }
 
 impl Lock for std::sync::Mutex<()> {
     #[inline(never)]
-    fn with(&self, waited: &AtomicU64, f: &mut dyn FnMut()) {
-        let begin = Instant::now();
+    fn with(&self, begun: &dyn Fn(), f: &mut dyn FnMut()) {
         let guard = self.lock().unwrap();
-        waited.fetch_add(begin.elapsed().as_nanos() as u64, Relaxed);
+        begun();
         f();
         drop(guard);
         black_box(());
@@ -49,21 +48,54 @@ impl Lock for std::sync::Mutex<()> {
 
 impl Lock for parking_lot::Mutex<()> {
     #[inline(never)]
-    fn with(&self, waited: &AtomicU64, f: &mut dyn FnMut()) {
-        let begin = Instant::now();
+    fn with(&self, begun: &dyn Fn(), f: &mut dyn FnMut()) {
         let guard = self.lock();
-        waited.fetch_add(begin.elapsed().as_nanos() as u64, Relaxed);
+        begun();
         f();
         drop(guard);
         black_box(());
     }
 }
 
+/// What the threads at one lock measure themselves.
+#[derive(Debug, Default)]
+pub struct Measured {
+    stop: AtomicBool,
+    waiting: AtomicU64,
+    /// Nanoseconds waited.
+    pub waited: AtomicU64,
+    /// Nanoseconds held, times the number of those who waited at the end: for long, and for short.
+    pub held: [AtomicU64; 2],
+}
+
+impl Measured {
+    fn turn(&self, lock: &dyn Lock, who: usize, hold: &dyn Fn()) {
+        let begin = Instant::now();
+        self.waiting.fetch_add(1, Relaxed);
+        let begun = || {
+            self.waiting.fetch_sub(1, Relaxed);
+            self.waited.fetch_add(begin.elapsed().as_nanos() as u64, Relaxed);
+        };
+        lock.with(&begun, &mut || {
+            let begin = Instant::now();
+            hold();
+            let held = begin.elapsed().as_nanos() as u64;
+            self.held[who].fetch_add(held * self.waiting.load(Relaxed), Relaxed);
+        });
+    }
+
+    /// The share of the long holder's in all that was held up.
+    pub fn long(&self) -> f64 {
+        let [long, short] = [0, 1].map(|who| self.held[who].load(Relaxed) as f64);
+        long / (long + short)
+    }
+}
+
 /// Holds it for 3 ms at a time.
 #[inline(never)]
-pub fn holds_long(lock: &dyn Lock, waited: &AtomicU64, stop: &AtomicBool) {
-    while !stop.load(Relaxed) {
-        lock.with(waited, &mut || std::thread::sleep(Duration::from_millis(3)));
+pub fn holds_long(lock: &dyn Lock, measured: &Measured) {
+    while !measured.stop.load(Relaxed) {
+        measured.turn(lock, 0, &|| std::thread::sleep(Duration::from_millis(3)));
         std::thread::sleep(Duration::from_micros(300));
     }
     black_box(());
@@ -71,24 +103,24 @@ pub fn holds_long(lock: &dyn Lock, waited: &AtomicU64, stop: &AtomicBool) {
 
 /// Holds it for a moment at a time.
 #[inline(never)]
-pub fn holds_short(lock: &dyn Lock, waited: &AtomicU64, stop: &AtomicBool) {
-    while !stop.load(Relaxed) {
-        lock.with(waited, &mut || busy(Duration::from_micros(10)));
+pub fn holds_short(lock: &dyn Lock, measured: &Measured) {
+    while !measured.stop.load(Relaxed) {
+        measured.turn(lock, 1, &|| busy(Duration::from_micros(10)));
         std::thread::sleep(Duration::from_micros(100));
     }
     black_box(());
 }
 
-/// Four threads at one lock for so long; one of them holds it long. Gives nanoseconds waited, as they measured it.
-pub fn contend(lock: &dyn Lock, time: Duration) -> u64 {
-    let (stop, waited) = (AtomicBool::new(false), AtomicU64::new(0));
+/// Four threads at one lock for so long; one of them holds it long.
+pub fn contend(lock: &dyn Lock, time: Duration) -> Measured {
+    let measured = Measured::default();
     std::thread::scope(|scope| {
-        scope.spawn(|| holds_long(lock, &waited, &stop));
+        scope.spawn(|| holds_long(lock, &measured));
         for _ in 0..3 {
-            scope.spawn(|| holds_short(lock, &waited, &stop));
+            scope.spawn(|| holds_short(lock, &measured));
         }
         std::thread::sleep(time);
-        stop.store(true, Relaxed);
+        measured.stop.store(true, Relaxed);
     });
-    waited.load(Relaxed)
+    measured
 }
