@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-#[path = "locks/main.rs"]
+#[path = "locks/program.rs"]
 mod program;
 
 /// The instructions of a function of this program, without addresses and bytes.
@@ -53,7 +53,7 @@ fn without() -> PathBuf {
     let status = Command::new(rustc)
         .args(["--edition=2024", "-Cpanic=unwind", "-g", &format!("-Copt-level={level}"), "-o"])
         .arg(&program)
-        .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/locks/main.rs"))
+        .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/locks/program.rs"))
         .status()
         .expect("rustc");
     assert!(status.success());

@@ -90,7 +90,7 @@ fn futex_results_and_errno_are_the_kernels() {
             .map(|_| scope.spawn(|| futex(&word, libc::FUTEX_WAIT | PRIVATE, 5, null(), null(), 0)))
             .collect();
         thread::sleep(Duration::from_millis(50));
-        let limit = 1_usize as *const libc::timespec;
+        let limit = std::ptr::without_provenance::<libc::timespec>(1);
         let requeue = libc::FUTEX_CMP_REQUEUE | PRIVATE;
         assert_eq!(futex(&word, requeue, 1, limit, &other, 6), (-1, libc::EAGAIN));
         assert_eq!(futex(&word, requeue, 1, limit, &other, 5), (2, 77));
