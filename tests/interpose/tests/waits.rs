@@ -1,11 +1,11 @@
 //! Who waits, and for what: each kind of wait is in `block` under the function that waited, with its class.
 use std::hint::black_box;
-use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
-use std::sync::{Arc, Barrier, Condvar, LazyLock, Mutex, Once, OnceLock, RwLock, mpsc};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
+use std::sync::{Barrier, Condvar, LazyLock, Mutex, Once, OnceLock, RwLock, mpsc};
 use std::thread;
 use std::time::Duration;
 
-use profiled_test_interpose::{Profile, alone, read, take_all, text};
+use profiled_test_interpose::{Profile, Sample, alone, read, take_all, text};
 
 const LONG: Duration = Duration::from_millis(40);
 
@@ -145,25 +145,25 @@ fn all() {
 /// Who waits while another thread initialises.
 fn initialisers() {
     let slow = || thread::sleep(2 * LONG);
-    static ONCE: Once = Once::new();
-    static CELL: OnceLock<u32> = OnceLock::new();
-    static LAZY: LazyLock<u32> = LazyLock::new(|| {
+    let once = Once::new();
+    let cell = OnceLock::new();
+    let lazy: LazyLock<u32> = LazyLock::new(|| {
         thread::sleep(2 * LONG);
         1
     });
     thread::scope(|scope| {
-        scope.spawn(|| ONCE.call_once(slow));
+        scope.spawn(|| once.call_once(slow));
         scope.spawn(|| {
-            CELL.get_or_init(|| {
+            cell.get_or_init(|| {
                 slow();
                 1
             })
         });
-        scope.spawn(|| *LAZY);
+        scope.spawn(|| *lazy);
         thread::sleep(LONG / 2);
-        scope.spawn(|| waits_for_once(&ONCE));
-        scope.spawn(|| waits_for_cell(&CELL));
-        scope.spawn(|| waits_for_lazy(&LAZY));
+        scope.spawn(|| waits_for_once(&once));
+        scope.spawn(|| waits_for_cell(&cell));
+        scope.spawn(|| waits_for_lazy(&lazy));
     });
 }
 
@@ -191,26 +191,42 @@ const CLASSES: &[(&str, &str)] = &[
     ("waits_for_scope", "join"),
 ];
 
+/// How often a wait may be missed.
+const TRIES: usize = 12;
+
+/// The rows of a waiting function.
+fn rows<'a>(block: &'a Profile, function: &str) -> Vec<&'a Sample> {
+    let name = format!("waits::{function}");
+    let waits = |sample: &&Sample| sample.frames.iter().any(|frame| frame.name == name);
+    block.samples().iter().filter(waits).collect()
+}
+
+/// How long it waited, for one class of things or for all.
+fn waited(block: &Profile, function: &str, class: Option<&str>) -> i64 {
+    let rows = rows(block, function).into_iter().filter(|row| class.is_none() || row.text("wait") == class);
+    rows.map(|row| row.value("delay")).sum()
+}
+
 #[test]
 fn every_wait_is_there_with_its_stack_and_its_class() {
     alone("every_wait_is_there_with_its_stack_and_its_class", || {
         take_all();
-        all();
-        let block = read("block");
-        for (function, class) in CLASSES {
-            let name = format!("waits::{function}");
-            let rows: Vec<_> = (block.samples().iter())
-                .filter(|sample| sample.frames.iter().any(|frame| frame.name == name))
-                .collect();
-            let delay = |class: Option<&str>| -> i64 {
-                let rows = rows.iter().filter(|row| class.is_none() || row.text("wait") == class);
-                rows.map(|row| row.value("delay")).sum()
-            };
+        // Channels and `parking_lot` let others run before they wait, on a busy machine for all the time there is: then
+        // there is another time.
+        let long = LONG.as_nanos() as i64;
+        let block = (1..=TRIES).find_map(|n| {
+            all();
+            let block = read("block");
+            let enough = |&(function, class): &(&str, &str)| waited(&block, function, Some(class)) > long / 4;
+            (CLASSES.iter().all(enough) || n == TRIES).then_some(block)
+        });
+        let block = block.unwrap();
+        for &(function, class) in CLASSES {
+            let rows = rows(&block, function);
             let classes: Vec<_> = rows.iter().map(|row| row.text("wait")).collect();
-            // Others may have had to wait a moment for the waiter to come; it cannot have come so late that it waited
-            // for less than a quarter of the time, unless this machine stood still.
-            assert!(delay(Some(class)) > LONG.as_nanos() as i64 / 4, "{function}: {rows:#?}");
-            assert!(delay(Some(class)) * 20 > delay(None) * 19, "{function}: {class} among {classes:?}");
+            let [of_class, of_all] = [Some(class), None].map(|class| waited(&block, function, class));
+            assert!(of_class > long / 4, "{function}: {rows:#?}");
+            assert!(of_class * 20 > of_all * 19, "{function}: {class} among {classes:?}");
             // No frame of ours is left at the leaf.
             assert!(
                 rows.iter().all(|row| !row.frames[0].name.contains("profiled::")),
@@ -243,20 +259,20 @@ fn a_profiled_lock_is_booked_once() {
     alone("a_profiled_lock_is_booked_once", || {
         take_all();
         let lock = profiled::profile_mutex!("the-lock", Mutex::new(()));
-        let waited = Arc::new(Mutex::new(Duration::ZERO));
+        let waited = AtomicU64::new(0);
         thread::scope(|scope| {
             let guard = lock.lock().unwrap();
             for _ in 0..4 {
                 scope.spawn(|| {
                     let begin = std::time::Instant::now();
                     drop(lock.lock().unwrap());
-                    *waited.lock().unwrap() += begin.elapsed();
+                    waited.fetch_add(begin.elapsed().as_nanos() as u64, Relaxed);
                 });
             }
             thread::sleep(LONG);
             drop(guard);
         });
-        let measured = waited.lock().unwrap().as_nanos() as i64;
+        let measured = waited.into_inner() as i64;
         for name in ["block", "mutex"] {
             let profile: Profile = read(name);
             let named: i64 = (profile.samples().iter())
@@ -268,8 +284,7 @@ fn a_profiled_lock_is_booked_once() {
                 .map(|row| row.value("delay"))
                 .sum();
             assert!(named > measured / 2 && named <= measured, "{name}: {named} of {measured}");
-            // The lock that the sum is behind may have been waited for, too: microseconds.
-            assert!(again < measured / 10, "{name}: {again} more of {measured}");
+            assert!(again < measured / 100, "{name}: {again} more of {measured}");
         }
     });
 }
