@@ -45,13 +45,19 @@ fn locks(program: &PathBuf) -> Vec<String> {
     instructions(program, "locks_once").iter().map(|instruction| plain(instruction)).collect()
 }
 
-/// The same function in a program that knows nothing of us.
+/// The same function in a program that knows nothing of us, built as the workspace builds its own.
 fn without() -> PathBuf {
     let program = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("locks-{}", std::process::id()));
     let level = if cfg!(debug_assertions) { "0" } else { "3" };
     let rustc = std::env::var_os("RUSTC").unwrap_or("rustc".into());
     let status = Command::new(rustc)
-        .args(["--edition=2024", "-Cpanic=unwind", "-g", &format!("-Copt-level={level}"), "-o"])
+        .args([
+            "--edition=2024",
+            "-Cpanic=unwind",
+            "-Cdebuginfo=line-tables-only",
+            &format!("-Copt-level={level}"),
+            "-o",
+        ])
         .arg(&program)
         .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/locks/program.rs"))
         .status()
