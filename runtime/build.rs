@@ -1,6 +1,6 @@
 //! Which backend is compiled: `--cfg profiled_portable` selects the one that compiles anywhere, and so does every
 //! target that the other one, in `src/sys/linux`, was not written for. `Cargo.toml` says the same once more, for the
-//! dependencies.
+//! dependencies. And whether `interpose` has anything to bind to.
 use std::env;
 
 fn main() {
@@ -11,7 +11,22 @@ fn main() {
     };
     let linux = is("OS", &["linux"]) && is("ENV", &["gnu", "musl"]);
     // There is an x86-64 with pointers of 32 bits, too.
-    if !(linux && is("ARCH", &["x86_64"]) && is("POINTER_WIDTH", &["64"])) {
+    let ours = linux && is("ARCH", &["x86_64"]) && is("POINTER_WIDTH", &["64"]);
+    if !ours {
         println!("cargo::rustc-cfg=profiled_portable");
+    }
+    // The feature `interpose`, where a program's definition of a function of libc's can be bound: glibc, as a shared
+    // library.
+    println!("cargo::rustc-check-cfg=cfg(profiled_interpose)");
+    let is_on = |name: &str| env::var_os(format!("CARGO_{name}")).is_some();
+    let features = env::var("CARGO_CFG_TARGET_FEATURE").unwrap_or_default();
+    let glibc = is("ENV", &["gnu"]) && !features.split(',').any(|feature| feature == "crt-static");
+    if ours
+        && glibc
+        && is_on("FEATURE_INTERPOSE")
+        && is_on("FEATURE_ENABLED")
+        && !is_on("CFG_PROFILED_PORTABLE")
+    {
+        println!("cargo::rustc-cfg=profiled_interpose");
     }
 }

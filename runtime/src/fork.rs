@@ -166,6 +166,7 @@ extern "C" fn after_in_child() {
         local::after_fork_in_child();
         crate::stack::after_fork_in_child();
         crate::hook::alloc::after_fork_in_child();
+        crate::hook::interpose::after_fork_in_child();
         crate::signal::after_fork_in_child();
         crate::symbol::after_fork_in_child();
     }

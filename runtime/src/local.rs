@@ -87,6 +87,9 @@ pub(crate) struct Local {
     pub(crate) meter: Meter,
     /// We are inside ourselves: hooks do nothing but forward.
     pub(crate) inside: Cell<bool>,
+    /// A lock of ours waits and books that itself: see [`crate::hook::interpose`].
+    #[cfg_attr(not(profiled_interpose), expect(dead_code, reason = "nobody else would book it"))]
+    pub(crate) waits_itself: Cell<bool>,
     /// The rate that the countdown was drawn at, or what `hook::alloc` says instead.
     pub(crate) drawn_at: Cell<u64>,
     ended: Cell<bool>,
@@ -109,6 +112,7 @@ thread_local! {
         Local {
             meter: Meter::new(),
             inside: Cell::new(false),
+            waits_itself: Cell::new(false),
             drawn_at: Cell::new(0),
             ended: Cell::new(false),
             ending: Cell::new(false),
@@ -193,6 +197,37 @@ impl Local {
         // The countdown stands still: what we allocate for ourselves is not the program's.
         let _leave = Leave(self, self.inside.replace(true), self.meter.pause());
         f()
+    }
+}
+
+/// We are inside ourselves, until this is dropped. [`Local::enter`] for those who take a stack and count frames: a
+/// function's own, and not those of closures.
+#[cfg(profiled_interpose)]
+pub(crate) struct Inside(i64);
+
+#[cfg(profiled_interpose)]
+impl Inside {
+    /// `None` where [`Local::enter`] does nothing.
+    #[inline(always)]
+    pub(crate) fn enter() -> Option<Inside> {
+        with(|local| {
+            if local.inside.get() || local.locks.get() > 0 {
+                return None;
+            }
+            local.inside.set(true);
+            Some(Inside(local.meter.pause()))
+        })
+    }
+}
+
+#[cfg(profiled_interpose)]
+impl Drop for Inside {
+    #[inline(always)]
+    fn drop(&mut self) {
+        with(|local| {
+            local.inside.set(false);
+            local.meter.resume(self.0);
+        });
     }
 }
 

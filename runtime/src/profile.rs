@@ -192,10 +192,12 @@ impl Profile {
 
     /// A consistent, owned, sorted copy of it.
     pub fn snapshot(&self) -> Snapshot {
-        match &self.content {
+        let mut snapshot = match &self.content {
             Content::Source(source) => source.snapshot(self.unique_name()),
             Content::Custom(members) => members.snapshot(self.unique_name()),
-        }
+        };
+        snapshot.name_waits();
+        snapshot
     }
 
     /// Another view of it than [`snapshot`](Self::snapshot); where there is none, that one.

@@ -89,6 +89,8 @@ pub(crate) struct Meta {
     /// Values only grow while the process lives, so that a difference of two snapshots is a window.
     pub(crate) cumulative: bool,
     pub(crate) table: Option<Table>,
+    /// Text has the waits of idle threads, too.
+    pub(crate) shows_idle: bool,
 }
 
 impl Default for Meta {
@@ -106,6 +108,7 @@ impl Default for Meta {
             footer: Vec::new(),
             cumulative: false,
             table: None,
+            shows_idle: false,
         }
     }
 }
@@ -122,14 +125,29 @@ pub(crate) struct Key {
     pub(crate) lock: Option<&'static str>,
     /// The innermost `#[profiled]` scope: label `profiled`.
     pub(crate) scope: Option<&'static str>,
-    /// What we have to say ourselves: the labels `state` and `thread`.
+    /// What we have to say ourselves: the labels `state` and `thread`, or `wait` and `idle`.
     pub(crate) tags: Labels,
+    /// A stack by whose names `tags` are yet to be found: see `symbol::wait`.
+    pub(crate) waits_in: Option<Stack>,
 }
 
 impl Key {
     /// The key of a row that has nothing but its stack.
     pub(crate) fn of(stack: Stack) -> Key {
-        Key { stack, labels: Labels::none(), bytes: None, lock: None, scope: None, tags: Labels::none() }
+        Key {
+            stack,
+            labels: Labels::none(),
+            bytes: None,
+            lock: None,
+            scope: None,
+            tags: Labels::none(),
+            waits_in: None,
+        }
+    }
+
+    /// Whether it is a pool's thread that waits for work.
+    pub(crate) fn is_idle(self) -> bool {
+        self.tags.iter().any(|(key, _)| key == "idle")
     }
 
     fn labels(self) -> impl Iterator<Item = (&'static str, LabelValue<'static>)> + use<> {
@@ -293,7 +311,8 @@ impl Snapshot {
         totals
     }
 
-    fn settle(&mut self) {
+    /// Merges rows of one key, drops what is zero, and sorts.
+    pub(crate) fn settle(&mut self) {
         self.settle_epochs();
         self.merge();
         let last = self.meta.value_types.len().saturating_sub(1).min(MAX_VALUES - 1);

@@ -41,7 +41,12 @@ pub(super) fn write(snapshot: &Snapshot, names: Names<'_>, w: &mut impl Write) -
         }
     }
     comments(snapshot, w)?;
-    for sample in snapshot.samples() {
+    let idle = |sample: &SampleRef<'_>| sample.row.key.is_idle() && !snapshot.meta.shows_idle;
+    let left_out = snapshot.samples().filter(idle).count();
+    if left_out > 0 {
+        writeln!(w, "# {left_out} rows of idle pool threads are left out; idle=1 has them")?;
+    }
+    for sample in snapshot.samples().filter(|sample| !idle(sample)) {
         row(snapshot.meta.shape, sample, names, w)?;
     }
     lines_of(&snapshot.meta.footer, w)

@@ -12,6 +12,7 @@ mod image;
 mod resolve;
 #[cfg(not(profiled_portable))]
 mod sources;
+mod wait;
 
 use std::fmt;
 use std::sync::Arc;

@@ -16,6 +16,8 @@ use crate::{clock, label, local, stack, trap};
 
 pub use mutex::MutexGuard;
 pub(crate) use report::profile_of;
+#[cfg_attr(not(profiled_interpose), expect(unused_imports, reason = "nobody else books"))]
+pub(crate) use report::rates;
 
 const DEFAULT_BLOCK_RATE: u64 = 10_000;
 const DEFAULT_MUTEX_FRACTION: u64 = 10;

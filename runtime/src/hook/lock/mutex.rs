@@ -6,6 +6,7 @@ use std::sync::{LockResult, PoisonError, TryLockError, TryLockResult};
 use std::{fmt, ops};
 
 use super::{Meter, Origin, Profiled};
+use crate::hook::interpose;
 
 impl<T> Profiled<std::sync::Mutex<T>> {
     /// An unlocked mutex. Its profile goes by the place this is called from.
@@ -52,7 +53,7 @@ impl<T: ?Sized> Profiled<std::sync::Mutex<T>> {
             }
             TryLockError::WouldBlock => {
                 let start = self.meter.arrive();
-                let locked = self.lock.lock();
+                let locked = interpose::own_wait(|| self.lock.lock());
                 self.meter.waited(start, type_name::<std::sync::Mutex<T>>);
                 locked
             }

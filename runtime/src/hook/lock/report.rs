@@ -4,6 +4,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::SystemTime;
 
 use super::{BLOCK, BLOCK_RATE, COUNT_SCALE, MUTEX, MUTEX_FRACTION, Stats};
+use crate::hook::interpose;
 use crate::profile::{Entry, Profile, Source};
 use crate::record::{Kind, ValueType, pseudo};
 use crate::site::LockSite;
@@ -33,14 +34,21 @@ pub(crate) fn profile_of(site: &'static LockSite) -> Profile {
 const VALUES: [ValueType; 2] =
     [ValueType::new("contentions", "count"), ValueType::new("delay", "nanoseconds")];
 
+/// The rates of `block` and `mutex`, for all who book there.
+#[cfg_attr(not(profiled_interpose), expect(dead_code, reason = "nobody else does"))]
+pub(crate) fn rates() -> (u64, u64) {
+    (BLOCK_RATE.load(Relaxed), MUTEX_FRACTION.load(Relaxed))
+}
+
 impl Source for Block {
     fn count(&self) -> usize {
-        BLOCK.count()
+        BLOCK.count() + interpose::count_of_waits()
     }
 
     fn snapshot(&self, name: &'static str) -> Snapshot {
         let sites = sites();
-        let rows = BLOCK.iter().map(|bucket| row(bucket, &sites)).collect();
+        let mut rows: Vec<Row> = BLOCK.iter().map(|bucket| row(bucket, &sites)).collect();
+        rows.extend(interpose::waits());
         let shape = Shape::Contention { mutex: false };
         let mut comments = vec![match BLOCK_RATE.load(Relaxed) {
             0 => "block sampling is off; what is shown was recorded before".to_owned(),
@@ -48,6 +56,7 @@ impl Source for Block {
             rate => format!("waits are sampled at 1 in {rate} ns waited; values are unbiased"),
         }];
         comments.extend(folded(&BLOCK));
+        comments.extend(interpose::comments());
         comments.extend(label::losses());
         finish(name, rows, shape, comments, None)
     }
@@ -76,18 +85,20 @@ fn mutex_rate() -> String {
 
 impl Source for Mutexes {
     fn count(&self) -> usize {
-        MUTEX.count()
+        MUTEX.count() + interpose::count_of_charges()
     }
 
     fn snapshot(&self, name: &'static str) -> Snapshot {
         let sites = sites();
         let mut rows: Vec<Row> = MUTEX.iter().map(|bucket| row(bucket, &sites)).collect();
         rows.extend(sites.values().filter_map(|site| wake_up(site)));
+        rows.extend(interpose::charges());
         let mut comments = vec![match MUTEX_FRACTION.load(Relaxed) {
             0 => "mutex sampling is off; what is shown was recorded before".to_owned(),
             _ => format!("holders are sampled: {}; values are unbiased", mutex_rate()),
         }];
         comments.extend(folded(&MUTEX));
+        comments.extend(interpose::comments());
         comments.extend(label::losses());
         finish(name, rows, Shape::Contention { mutex: true }, comments, None)
     }

@@ -75,7 +75,7 @@ async fn profile(
     permit: SemaphorePermit<'static>,
     gone: impl Future<Output = Refusal>,
 ) -> Result<Vec<u8>, Refusal> {
-    let Request { profile, window, format, rows, symbols, view, noise, .. } = request;
+    let Request { profile, window, format, rows, symbols, view, noise, idle, .. } = request;
     // The permit goes along: an answer nobody waits for counts until its work is really over.
     let finish = |collect: Box<dyn FnOnce() -> Result<Snapshot> + Send>| {
         off_thread(move || {
@@ -84,6 +84,7 @@ async fn profile(
             if !noise {
                 snapshot.hide_noise();
             }
+            snapshot.show_idle(idle);
             encode(snapshot, format, rows, symbols)
         })
     };

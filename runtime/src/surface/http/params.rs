@@ -140,6 +140,12 @@ impl Params {
         Ok(self.switch("noise")?.unwrap_or(true))
     }
 
+    /// `idle`: whether pools' threads that wait for work are shown. By default the protobuf has them, labelled, and the
+    /// text does not.
+    pub(super) fn idle(&self) -> Result<Option<bool>, Refusal> {
+        self.switch("idle")
+    }
+
     fn switch(&self, name: &str) -> Result<Option<bool>, Refusal> {
         match self.get(name) {
             None => Ok(None),

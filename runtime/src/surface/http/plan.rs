@@ -47,6 +47,7 @@ pub(super) struct Request {
     pub(super) view: Option<View>,
     /// Whether stacks that begin in an allocator show the standard library's containers at their leaves.
     pub(super) noise: bool,
+    pub(super) idle: Option<bool>,
     /// 0 for all.
     pub(super) rows: usize,
     file: String,
@@ -140,6 +141,7 @@ fn cpu(params: &Params) -> Result<Request, Refusal> {
         symbols: params.symbols()?,
         view: None,
         noise: true,
+        idle: None,
         rows: params.rows()?,
         file: "profile".to_owned(),
     })
@@ -185,6 +187,7 @@ fn named(name: &str, params: &Params) -> Result<Request, Refusal> {
         symbols: params.symbols()?,
         view,
         noise: params.noise()?,
+        idle: params.idle()?,
         file: format!("{name}{delta}"),
     })
 }

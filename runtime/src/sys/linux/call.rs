@@ -33,6 +33,12 @@ pub(crate) fn thread_id() -> i32 {
     unsafe { call(libc::SYS_gettid, 0, 0, 0, 0) as i32 }
 }
 
+/// Whether this process has a thread of this id.
+pub(crate) fn is_thread(process: i32, thread: i32) -> bool {
+    // SAFETY: takes numbers; the signal 0 is sent to nobody.
+    unsafe { call(libc::SYS_tgkill, process as usize, thread as usize, 0, 0) == 0 }
+}
+
 /// The name of this thread, ended by 0.
 #[inline(always)]
 pub(crate) fn thread_name() -> [u8; super::thread::NAME_BYTES] {

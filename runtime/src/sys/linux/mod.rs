@@ -2,6 +2,8 @@
 pub(crate) mod call;
 pub(crate) mod clock;
 pub(crate) mod file;
+#[cfg(profiled_interpose)]
+pub(crate) mod interpose;
 pub(crate) mod memory;
 pub(crate) mod modules;
 pub(crate) mod process;

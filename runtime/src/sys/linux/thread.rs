@@ -52,8 +52,7 @@ pub(crate) fn ids() -> io::Result<Vec<i32>> {
 
 /// Whether this process has a thread of this id. 0 is none.
 pub(crate) fn is_there(tid: i32) -> bool {
-    // SAFETY: takes numbers; the signal 0 is sent to nobody.
-    tid != 0 && unsafe { libc::syscall(libc::SYS_tgkill, libc::getpid(), tid, 0) } == 0
+    tid != 0 && super::call::is_thread(std::process::id() as i32, tid)
 }
 
 fn file_of(tid: i32, name: &str) -> PathBuf {
