@@ -28,7 +28,7 @@ pub(crate) fn mapped() -> usize {
 
 /// Zeroed memory of this layout for ever, or `None` when the system has none left.
 pub(crate) fn allocate(layout: Layout) -> Option<NonNull<u8>> {
-    if layout.size() > CHUNK / 4 || layout.align() > 64 {
+    if layout.size() > CHUNK / 4 || layout.align() > 128 {
         return map(layout.size());
     }
     loop {
