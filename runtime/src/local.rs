@@ -20,7 +20,8 @@ use crate::local::directory::{CHUNK, Chunk, Directory, NOBODYS};
 pub(crate) use crate::local::meter::{Meter, Metered};
 use crate::rate::Random;
 use crate::site::FunctionSite;
-use crate::store::arena;
+use crate::store::arena::{self, Noted};
+use crate::store::bucket::{Bucket, Calls};
 use crate::sys;
 
 /// Sites that can be counted in one process: functions, locks. Beyond it sites go uncounted, and say so. With the
@@ -38,6 +39,8 @@ pub(crate) const MAX_SCOPES: usize = 120;
 pub(crate) struct Scopes {
     pub(crate) depth: AtomicUsize,
     pub(crate) sites: [AtomicPtr<FunctionSite>; MAX_SCOPES],
+    /// Where their calls are counted, of those that are timed.
+    pub(crate) timed: [Noted<Bucket<Calls>>; MAX_SCOPES],
 }
 
 impl Scopes {
@@ -45,6 +48,7 @@ impl Scopes {
         Scopes {
             depth: AtomicUsize::new(depth),
             sites: [const { AtomicPtr::new(ptr::null_mut()) }; MAX_SCOPES],
+            timed: [const { Noted::new() }; MAX_SCOPES],
         }
     }
 

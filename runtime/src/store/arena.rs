@@ -108,6 +108,27 @@ impl<T> Placed<T> {
     }
 }
 
+/// A place where one of those that live for ever is noted, or none.
+pub(crate) struct Noted<T: 'static>(AtomicPtr<T>);
+
+impl<T: Sync> Noted<T> {
+    pub(crate) const fn new() -> Noted<T> {
+        Noted(AtomicPtr::new(std::ptr::null_mut()))
+    }
+
+    #[inline(always)]
+    pub(crate) fn set(&self, value: Option<&'static T>) {
+        let value = value.map_or(std::ptr::null_mut(), |value| std::ptr::from_ref(value).cast_mut());
+        self.0.store(value, Ordering::Release);
+    }
+
+    #[inline(always)]
+    pub(crate) fn get(&self) -> Option<&'static T> {
+        // SAFETY: only `set` stores.
+        unsafe { self.0.load(Ordering::Acquire).as_ref() }
+    }
+}
+
 impl<T> std::fmt::Debug for Placed<T> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Placed")
