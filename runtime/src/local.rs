@@ -5,7 +5,7 @@
 //! done from anywhere: inside an allocator, before `main`, after the thread's own destructors. Whatever needs more
 //! is in a block of the arena that the thread gets at its first counted event, in a cold path, and gives back when
 //! it ends, its counts folded into the global ones.
-mod counter;
+pub(crate) mod counter;
 mod directory;
 mod meter;
 

@@ -9,7 +9,6 @@ use std::fmt;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicPtr, AtomicU32, Ordering::Relaxed};
 use std::task::{Context, Poll};
-use std::thread;
 
 use super::function::{self, Start, count, pop, push};
 use crate::local::{self, Local};
@@ -72,7 +71,6 @@ struct Leave {
     site: &'static FunctionSite,
     depth: usize,
     poll: Start,
-    unwinds: bool,
 }
 
 impl Drop for Leave {
@@ -82,7 +80,7 @@ impl Drop for Leave {
             if self.poll.is_timed() {
                 function::book_poll(local, self.site, self.poll);
             }
-            if thread::panicking() && !self.unwinds {
+            if self.poll.panicked() {
                 function::panicked(self.site);
             }
             pop(local, self.depth);
@@ -102,8 +100,8 @@ impl<F: Future> Future for Polled<F> {
             if this.start == Start::NOT_YET {
                 this.start = begin(local, site, &mut this.origin);
             }
-            let poll = function::count_poll(local, site);
-            Leave { site, depth: push(local, site), poll, unwinds: thread::panicking() }
+            let poll = function::count_poll(local, site).entered();
+            Leave { site, depth: push(local, site), poll }
         });
         // SAFETY: as above.
         let polled = unsafe { Pin::new_unchecked(&mut this.future) }.poll(cx);

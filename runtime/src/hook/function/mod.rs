@@ -55,14 +55,12 @@ pub struct Scope {
     site: &'static FunctionSite,
     depth: usize,
     start: Start,
-    /// It was entered by a destructor that a panic runs.
-    unwinds: bool,
     /// It belongs to the thread it began on.
     here: PhantomData<*const ()>,
 }
 
-/// When a timed call began, in ticks, above five bits that hold the logarithm of its weight. What is below 32 is no
-/// time. The topmost bits of the ticks are gone: what counts is a difference, and in 59 bits years find room.
+/// When a timed call began, in ticks, above a bit that tells whether its thread was panicking then and four that hold the
+/// logarithm of its weight. What is below 32 is no time. The topmost bits of the ticks are gone: what counts is a difference, and in 59 bits years find room.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Start(u64);
 
@@ -72,9 +70,22 @@ impl Start {
     pub(crate) const NOT_YET: Start = Start(1);
     /// A future that was polled to its end.
     pub(crate) const OVER: Start = Start(2);
+    const UNWINDS: u64 = 16;
 
     fn at(ticks: u64, log: u32) -> Start {
         Start((ticks << 5 | u64::from(log)).max(32))
+    }
+
+    /// With the note whether this thread is panicking: then it is a destructor that enters the scope.
+    #[inline(always)]
+    pub(crate) fn entered(self) -> Start {
+        if thread::panicking() { Start(self.0 | Start::UNWINDS) } else { self }
+    }
+
+    /// Whether the scope that was entered then is left by a panic.
+    #[inline(always)]
+    pub(crate) fn panicked(self) -> bool {
+        thread::panicking() && self.0 & Start::UNWINDS == 0
     }
 
     #[inline(always)]
@@ -93,7 +104,7 @@ impl Start {
     }
 
     fn weight(self) -> u64 {
-        1 << (self.0 & 31)
+        1 << (self.0 & 15)
     }
 }
 
@@ -101,11 +112,52 @@ impl Start {
 #[doc(hidden)]
 #[inline(always)]
 pub fn enter(site: &'static FunctionSite) -> Scope {
+    // What is rare is one call each time, and nothing but its result is needed after it: so the function that we are in
+    // has no registers to save.
+    let (start, depth) = local::with(|local| match local.counter(site.id.load(Relaxed)) {
+        None => enter_rarely(site, Turn::Uncounted),
+        Some(counter) if counter.add_and_test() => enter_rarely(site, Turn::Timed),
+        Some(_) if thread::panicking() => enter_rarely(site, Turn::Counted),
+        Some(_) => (Start::UNTIMED, push(local, site)),
+    });
+    Scope { site, depth, start, here: PhantomData }
+}
+
+/// What has been done of a call's begin.
+enum Turn {
+    Uncounted,
+    Counted,
+    /// It is counted, and its turn to be timed.
+    Timed,
+}
+
+/// The thread's first call, one that is timed, or one of a destructor while it panics.
+#[cold]
+#[inline(never)]
+fn enter_rarely(site: &'static FunctionSite, turn: Turn) -> (Start, usize) {
     local::with(|local| {
-        let start = count(local, site);
-        let depth = push(local, site);
-        Scope { site, depth, start, unwinds: thread::panicking(), here: PhantomData }
+        let start = match turn {
+            Turn::Uncounted => first(local, site),
+            Turn::Counted => Start::UNTIMED,
+            Turn::Timed => timed(local, site),
+        };
+        (start.entered(), push(local, site))
     })
+}
+
+/// The end of a call that is timed, or of any while the thread panics. Gives back the depth.
+#[cold]
+#[inline(never)]
+fn leave_rarely(site: &'static FunctionSite, start: Start, depth: usize) -> usize {
+    local::with(|local| {
+        if start.is_timed() {
+            book(local, site, start, noted(local, depth));
+        }
+        if start.panicked() {
+            panicked(site);
+        }
+    });
+    depth
 }
 
 /// Counts a call, and begins to time it if it is its turn.
@@ -156,15 +208,9 @@ fn pop_to(scopes: &Scopes, depth: usize) {
 impl Drop for Scope {
     #[inline(always)]
     fn drop(&mut self) {
-        local::with(|local| {
-            if self.start.is_timed() {
-                book(local, self.site, self.start, noted(local, self.depth));
-            }
-            if thread::panicking() && !self.unwinds {
-                panicked(self.site);
-            }
-            pop(local, self.depth);
-        });
+        let rare = self.start != Start::UNTIMED || thread::panicking();
+        let depth = if rare { leave_rarely(self.site, self.start, self.depth) } else { self.depth };
+        local::with(|local| pop(local, depth));
     }
 }
 
@@ -264,8 +310,7 @@ pub(crate) fn noted_next(local: &Local) -> Option<&'static Bucket<Calls>> {
 }
 
 /// A timed call ended: reads the clock first, then books it at its chain of scopes.
-#[cold]
-#[inline(never)]
+#[inline]
 pub(crate) fn book(
     local: &Local,
     site: &'static FunctionSite,

@@ -17,7 +17,7 @@ use crate::store::histogram::Histogram;
 
 /// Nanoseconds of a function's own time that are worth a timed call.
 const WORTH: u64 = 20_000;
-/// The logarithm of the longest gap.
+/// The logarithm of the longest gap. Four bits of a call's start hold it.
 const LONGEST: u32 = 12;
 
 /// Up to so many timed calls they may cost so many times as much, and the longest gap is 2 to the power of this.
@@ -76,6 +76,8 @@ impl Timing {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::local::counter::Counter;
+    use crate::rate::Random;
 
     #[test]
     fn the_gap_follows_from_the_mean_and_from_what_is_known() {
@@ -88,5 +90,76 @@ mod tests {
         assert_eq!([gap(1, 1), gap(2_000, 1), gap(100_000, 1)], [256, 1024, 4096]);
         assert_eq!([gap(1, 1_000), gap(2_000, 1_000), gap(100_000, 1_000)], [4, 8, 32]);
         assert_eq!([gap(1, 30_000), gap(2_000, 30_000), gap(100_000, 30_000)], [1, 1, 1]);
+    }
+
+    /// One site on one thread, told what its calls take.
+    struct Site {
+        counter: Counter,
+        random: Random,
+        timing: Timing,
+    }
+
+    impl Site {
+        fn new(seed: u64) -> Site {
+            Site { counter: Counter::default(), random: Random::new(seed), timing: Timing::new() }
+        }
+
+        fn call(&mut self, duration: u64) {
+            if self.counter.add_and_test() {
+                let log = Timing::log_of_gap(Some(&self.timing));
+                let weight = self.counter.draw(self.random.gap(1 << log), log);
+                self.timing.add(duration, 1 << weight);
+            }
+        }
+    }
+
+    /// Normal, by the sum of twelve uniform ones: good to 0.02 up to the 99th percentile, and the same is asked of both.
+    fn normal(random: &mut Random) -> f64 {
+        (0..12).map(|_| random.unit()).sum::<f64>() - 6.0
+    }
+
+    /// A million calls of functions that take half a microsecond to ten, of two kinds and of a long tail. A quantile q of n
+    /// samples has a standard error of sqrt(q (1 - q) / n) / density: of the long tail with 50 000 samples 1.0 % at p99, to
+    /// which the steps add 1.6 %. The seeds are fixed: this passes or fails.
+    #[test]
+    fn quantiles_after_a_million_calls_are_good_to_five_percent() {
+        for seed in 1..=5 {
+            for typical in [500.0, 2_000.0, 10_000.0] {
+                let two_kinds = |random: &mut Random| {
+                    (if random.happens(0.15) { 12.0 } else { 1.0 }) * (1.0 + 0.02 * normal(random))
+                };
+                let long_tail = |random: &mut Random| (0.6 * normal(random)).exp();
+                for shape in [&two_kinds as &dyn Fn(&mut Random) -> f64, &long_tail] {
+                    let (mut site, mut random) = (Site::new(seed), Random::new(seed + 100));
+                    let mut all: Vec<u64> =
+                        (0..1_000_000).map(|_| (typical * shape(&mut random)) as u64).collect();
+                    all.iter().for_each(|&duration| site.call(duration));
+                    all.sort_unstable();
+                    let shares = [0.5, 0.9, 0.99];
+                    let found = site.timing.histogram.quantiles(shares).unwrap();
+                    for (share, found) in shares.into_iter().zip(found) {
+                        let right = all[(share * all.len() as f64) as usize] as f64;
+                        let off = found as f64 / right - 1.0;
+                        assert!(off.abs() <= 0.05, "{typical} ns, p{}: {off:+.3}", share * 100.0);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Two functions in turn: what is timed of each stands for its half of the calls. With gaps of 1024 and more a sum of n
+    /// weights is good to 1 / sqrt(n): 4 million calls have 4 000 samples a function, 1.6 %, and three of those are allowed.
+    #[test]
+    fn functions_in_turn_are_timed_alike() {
+        for seed in 1..=10 {
+            let mut sites = [Site::new(seed), Site::new(seed + 1000)];
+            for call in 0..8_000_000 {
+                sites[call % 2].call(20);
+            }
+            for site in sites {
+                let share = site.timing.weight.load(Relaxed) as f64 / 4e6;
+                assert!((share - 1.0).abs() <= 0.05, "{share}");
+            }
+        }
     }
 }
