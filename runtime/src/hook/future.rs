@@ -9,6 +9,7 @@ use std::fmt;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicPtr, AtomicU32, Ordering::Relaxed};
 use std::task::{Context, Poll};
+use std::thread;
 
 use super::function::{self, Start, count, pop, push};
 use crate::local::{self, Local};
@@ -76,15 +77,10 @@ struct Leave {
 impl Drop for Leave {
     #[inline(always)]
     fn drop(&mut self) {
-        local::with(|local| {
-            if self.poll.is_timed() {
-                function::book_poll(local, self.site, self.poll);
-            }
-            if self.poll.panicked() {
-                function::panicked(self.site);
-            }
-            pop(local, self.depth);
-        });
+        let rare = self.poll != Start::UNTIMED || thread::panicking();
+        let depth =
+            if rare { function::leave_poll_rarely(self.site, self.poll, self.depth) } else { self.depth };
+        local::with(|local| pop(local, depth));
     }
 }
 
@@ -96,13 +92,11 @@ impl<F: Future> Future for Polled<F> {
         // SAFETY: `future` is pinned whenever we are and never moved out; the other fields are plain values.
         let this = unsafe { self.get_unchecked_mut() };
         let (site, _) = this.origin.get();
-        let leave = local::with(|local| {
-            if this.start == Start::NOT_YET {
-                this.start = begin(local, site, &mut this.origin);
-            }
-            let poll = function::count_poll(local, site).entered();
-            Leave { site, depth: push(local, site), poll }
-        });
+        if this.start == Start::NOT_YET {
+            this.start = begin(site, &mut this.origin);
+        }
+        let (poll, depth) = function::enter_poll(site);
+        let leave = Leave { site, depth, poll };
         // SAFETY: as above.
         let polled = unsafe { Pin::new_unchecked(&mut this.future) }.poll(cx);
         if polled.is_ready() {
@@ -115,15 +109,17 @@ impl<F: Future> Future for Polled<F> {
 
 /// Counts a future that is polled for the first time.
 #[inline(never)]
-fn begin(local: &Local, site: &'static FunctionSite, origin: &mut Origin) -> Start {
-    // The counter of ends has to have an id before anybody asks how many are in flight.
-    for id in [&site.ended, &site.polls] {
-        if id.load(Relaxed) == 0 {
-            local.enter(|| local::site_id(id));
+fn begin(site: &'static FunctionSite, origin: &mut Origin) -> Start {
+    let (start, bucket) = local::with(|local| {
+        // The counter of ends has to have an id before anybody asks how many are in flight.
+        for id in [&site.ended, &site.polls] {
+            if id.load(Relaxed) == 0 {
+                local.enter(|| local::site_id(id));
+            }
         }
-    }
-    let start = count(local, site);
-    let bucket = if start.is_timed() { function::noted_next(local) } else { None };
+        let start = count(local, site);
+        (start, if start.is_timed() { function::noted_next(local) } else { None })
+    });
     if let Some(bucket) = bucket.filter(|bucket| bucket.key().scope.is_some()) {
         *origin = Origin::bucket(bucket);
     }

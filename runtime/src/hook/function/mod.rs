@@ -78,13 +78,13 @@ impl Start {
 
     /// With the note whether this thread is panicking: then it is a destructor that enters the scope.
     #[inline(always)]
-    pub(crate) fn entered(self) -> Start {
+    fn entered(self) -> Start {
         if thread::panicking() { Start(self.0 | Start::UNWINDS) } else { self }
     }
 
     /// Whether the scope that was entered then is left by a panic.
     #[inline(always)]
-    pub(crate) fn panicked(self) -> bool {
+    fn panicked(self) -> bool {
         thread::panicking() && self.0 & Start::UNWINDS == 0
     }
 
@@ -220,35 +220,54 @@ impl std::fmt::Debug for Scope {
     }
 }
 
-/// Counts a poll, and begins to time it if it is its turn.
+/// Counts a poll, begins to time it if it is its turn, and notes the scope. As [`enter`].
 #[inline(always)]
-pub(crate) fn count_poll(local: &Local, site: &'static FunctionSite) -> Start {
-    match local.counter(site.polls.load(Relaxed)) {
-        Some(counter) if !counter.add_and_test() => Start::UNTIMED,
-        _ => timed_poll(local, site),
-    }
+pub(crate) fn enter_poll(site: &'static FunctionSite) -> (Start, usize) {
+    local::with(|local| match local.counter(site.polls.load(Relaxed)) {
+        None => enter_poll_rarely(site, Turn::Uncounted),
+        Some(counter) if counter.add_and_test() => enter_poll_rarely(site, Turn::Timed),
+        Some(_) if thread::panicking() => enter_poll_rarely(site, Turn::Counted),
+        Some(_) => (Start::UNTIMED, push(local, site)),
+    })
 }
 
-/// The thread's first poll of futures of this site, or one that is timed.
+/// As [`enter_rarely`].
 #[cold]
 #[inline(never)]
-fn timed_poll(local: &Local, site: &'static FunctionSite) -> Start {
-    let id = site.polls.load(Relaxed);
-    if local.counter(id).is_none() {
-        match local::first_event(local, &site.polls) {
-            Some(counter) => _ = counter.add_and_test(),
-            None => return Start::UNTIMED,
+fn enter_poll_rarely(site: &'static FunctionSite, turn: Turn) -> (Start, usize) {
+    local::with(|local| {
+        let is_timed = match turn {
+            Turn::Counted => false,
+            Turn::Timed => true,
+            Turn::Uncounted => {
+                local::first_event(local, &site.polls).is_some_and(|counter| counter.add_and_test())
+            }
+        };
+        let depth = push(local, site);
+        let timing = || site.stats.get().and_then(|stats| stats.polls.get());
+        let log = if is_timed { draw(local, site.polls.load(Relaxed), timing()) } else { None };
+        (log.map_or(Start::UNTIMED, |log| Start::at(clock::ticks_in_order(), log)).entered(), depth)
+    })
+}
+
+/// As [`leave_rarely`].
+#[cold]
+#[inline(never)]
+pub(crate) fn leave_poll_rarely(site: &'static FunctionSite, poll: Start, depth: usize) -> usize {
+    local::with(|local| {
+        if poll.is_timed() {
+            book_poll(local, site, poll);
         }
-    }
-    let timing = site.stats.get().and_then(|stats| stats.polls.get());
-    let log = draw(local, site.polls.load(Relaxed), timing);
-    log.map_or(Start::UNTIMED, |log| Start::at(clock::ticks_in_order(), log))
+        if poll.panicked() {
+            panicked(site);
+        }
+    });
+    depth
 }
 
 /// A timed poll ended: reads the clock first.
-#[cold]
-#[inline(never)]
-pub(crate) fn book_poll(local: &Local, site: &'static FunctionSite, start: Start) {
+#[inline]
+fn book_poll(local: &Local, site: &'static FunctionSite, start: Start) {
     let now = clock::ticks_in_order();
     local.enter(|| {
         let polls = site.stats.get_or_place(Stats::new)?.polls.get_or_place(Timing::new)?;
@@ -335,7 +354,7 @@ pub(crate) fn book(
 /// A call ended by a panic.
 #[cold]
 #[inline(never)]
-pub(crate) fn panicked(site: &'static FunctionSite) {
+fn panicked(site: &'static FunctionSite) {
     if let Some(stats) = site.stats.get_or_place(Stats::new) {
         stats.panics.fetch_add(1, Relaxed);
     }
