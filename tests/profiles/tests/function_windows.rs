@@ -47,6 +47,15 @@ fn add(sum: &mut BTreeMap<Vec<u64>, [i64; 2]>, rows: BTreeMap<Vec<u64>, [i64; 2]
     }
 }
 
+/// Says so when it is dropped.
+struct Stop<'a>(&'a std::sync::atomic::AtomicBool);
+
+impl Drop for Stop<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, std::sync::atomic::Ordering::Relaxed);
+    }
+}
+
 #[test]
 fn windows_add_up() {
     alone("windows_add_up", || {
@@ -59,6 +68,8 @@ fn windows_add_up() {
             // at it.
             let done = &std::sync::atomic::AtomicBool::new(false);
             thread::scope(|scope| {
+                // The other thread ends, too, if this one finds something wrong.
+                let _stop = Stop(done);
                 scope.spawn(move || {
                     while !done.load(std::sync::atomic::Ordering::Relaxed) {
                         black_box(seldom(1));
@@ -83,7 +94,6 @@ fn windows_add_up() {
                     add(&mut sum, delta_rows);
                     before = now;
                 }
-                done.store(true, std::sync::atomic::Ordering::Relaxed);
             });
             // To the call and the nanosecond, row by row.
             assert_eq!(sum, rows(&before), "{name}");
