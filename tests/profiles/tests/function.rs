@@ -552,11 +552,14 @@ async fn takes_profiled(a: Drops<'_>, b: Drops<'_>, c: Drops<'_>, _d: Drops<'_>)
     pause().await;
 }
 
+/// Either of the two, of four arguments.
+type Takes = for<'a> fn([Drops<'a>; 4]) -> Pin<Box<dyn Future<Output = ()> + 'a>>;
+
 #[test]
 fn arguments_are_dropped_in_the_same_order() {
     // Never polled, cancelled at each place, and to its end.
     for polls in 0..4 {
-        let order = |future: for<'a> fn([Drops<'a>; 4]) -> Pin<Box<dyn Future<Output = ()> + 'a>>| {
+        let order = |future: Takes| {
             let order = std::cell::RefCell::new(Vec::new());
             let mut future = future(["a", "b", "c", "d"].map(|name| Drops(name, &order)));
             for _ in 0..polls {
