@@ -5,39 +5,42 @@
 //! done from anywhere: inside an allocator, before `main`, after the thread's own destructors. Whatever needs more
 //! is in a block of the arena that the thread gets at its first counted event, in a cold path, and gives back when
 //! it ends, its counts folded into the global ones.
-mod counter;
+pub(crate) mod counter;
+mod directory;
 mod meter;
 
 use std::cell::Cell;
 use std::ffi::c_void;
 use std::ptr;
-use std::sync::atomic::{
-    AtomicI32, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed, Ordering::SeqCst,
-    compiler_fence,
-};
+use std::sync::atomic::{AtomicI32, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed};
 
 use crate::fork::Lock;
 use crate::local::counter::Counter;
+use crate::local::directory::{CHUNK, Chunk, Directory, NOBODYS};
 pub(crate) use crate::local::meter::{Meter, Metered};
 use crate::rate::Random;
 use crate::site::FunctionSite;
-use crate::store::arena;
+use crate::store::arena::{self, Noted};
+use crate::store::bucket::{Bucket, Calls};
 use crate::sys;
 
-/// Sites that can be counted in one process: functions, locks. Beyond it sites go uncounted, and say so.
-pub(crate) const MAX_SITES: usize = 1 << 16;
+/// Sites that can be counted in one process: functions, locks. Beyond it sites go uncounted, and say so. With the
+/// [`FIRST_ID`] the last id is 65 535.
+pub(crate) const MAX_SITES: usize = (1 << 16) - FIRST_ID as usize;
+
+/// The id of the first site. 0 is that of a site without one, and the chunk it would be in is never there.
+const FIRST_ID: u32 = CHUNK as u32;
 
 /// Scopes of a thread that are noted by name; deeper ones only move the depth.
 pub(crate) const MAX_SCOPES: usize = 120;
 
-/// A block starts with room for this many sites and doubles as the thread calls later ones: a thread that calls few
-/// sites pays for few, whatever the program has.
-const FIRST_BLOCK: usize = 128;
-
-/// The scopes a thread is in, root first.
+/// The scopes a thread is in, root first. On lines of their own: every call writes there.
+#[repr(align(128))]
 pub(crate) struct Scopes {
     pub(crate) depth: AtomicUsize,
     pub(crate) sites: [AtomicPtr<FunctionSite>; MAX_SCOPES],
+    /// Where their calls are counted, of those that are timed.
+    pub(crate) timed: [Noted<Bucket<Calls>>; MAX_SCOPES],
 }
 
 impl Scopes {
@@ -45,6 +48,7 @@ impl Scopes {
         Scopes {
             depth: AtomicUsize::new(depth),
             sites: [const { AtomicPtr::new(ptr::null_mut()) }; MAX_SCOPES],
+            timed: [const { Noted::new() }; MAX_SCOPES],
         }
     }
 
@@ -71,11 +75,7 @@ pub(crate) struct Thread {
     next_free: AtomicPtr<Thread>,
     /// 0 while no thread has it.
     tid: AtomicI32,
-    counters: AtomicPtr<Counter>,
-    capacity: AtomicUsize,
-    /// Blocks of counters that this thread has outgrown, by the logarithm of their size. They are kept until it
-    /// ends: code of its own, interrupted by a signal, may be about to store into one.
-    outgrown: [AtomicPtr<Counter>; 17],
+    directory: &'static Directory,
     /// What the thread allocates: in its own memory, so only as long as it is there.
     meter: AtomicPtr<Meter>,
     pub(crate) scopes: Scopes,
@@ -97,9 +97,8 @@ pub(crate) struct Local {
     ending: Cell<bool>,
     /// Locks of ours that this thread holds, see [`crate::fork`].
     pub(crate) locks: Cell<u32>,
-    /// How many sites have a counter here; 0 without a block, so that one comparison tells both.
-    capacity: Cell<u32>,
-    counters: Cell<*const Counter>,
+    /// Its counters, or [`NOBODYS`], in which there are none.
+    directory: Cell<*const Directory>,
     scopes: Cell<*const Scopes>,
     thread: Cell<*const Thread>,
     random: Cell<u64>,
@@ -117,8 +116,7 @@ thread_local! {
             ended: Cell::new(false),
             ending: Cell::new(false),
             locks: Cell::new(0),
-            capacity: Cell::new(0),
-            counters: Cell::new(ptr::null()),
+            directory: Cell::new(&raw const NOBODYS),
             scopes: Cell::new(&raw const NOWHERE),
             thread: Cell::new(ptr::null()),
             random: Cell::new(0),
@@ -150,16 +148,11 @@ pub(crate) fn serve() {
 }
 
 impl Local {
-    /// The counter of the site with this id, if it has an id and this thread has room for it.
+    /// The counter of the site with this id, if it has an id and this thread has counted sites near it.
     #[inline(always)]
     pub(crate) fn counter(&self, id: u32) -> Option<&Counter> {
-        let index = id.wrapping_sub(1);
-        if index < self.capacity.get() {
-            // SAFETY: `capacity` counters lie there; only this thread ever replaces them, in `grow`.
-            Some(unsafe { &*self.counters.get().add(index as usize) })
-        } else {
-            None
-        }
+        // SAFETY: `NOBODYS`, or the directory of a block, which lives for ever.
+        unsafe { &*self.directory.get() }.counter(id)
     }
 
     /// The scopes this thread is in.
@@ -239,8 +232,8 @@ struct Registry {
     /// What threads allocated that are gone.
     metered: Metered,
     sites: usize,
-    /// Blocks of counters that nobody uses, all zero, by the logarithm of their size.
-    spare: [*mut Counter; 17],
+    /// Chunks of counters that no thread has, all zero but for the link to the next.
+    spare: *mut Chunk,
 }
 
 // SAFETY: the pointers are to memory of the arena, which belongs to no thread.
@@ -251,7 +244,7 @@ static REGISTRY: Lock<Registry> = Lock::new(Registry {
     free: ptr::null(),
     metered: Metered { bytes: 0, allocated: 0, freed: 0, live: 0 },
     sites: 0,
-    spare: [ptr::null_mut(); 17],
+    spare: ptr::null_mut(),
 });
 
 /// What threads counted that have ended.
@@ -261,8 +254,8 @@ static FOLDED: [AtomicU64; MAX_SITES] = [const { AtomicU64::new(0) }; MAX_SITES]
 pub(crate) fn site_id(id: &AtomicU32) -> u32 {
     let mut registry = REGISTRY.lock();
     if id.load(Relaxed) == 0 && registry.sites < MAX_SITES {
+        id.store(FIRST_ID + registry.sites as u32, Relaxed);
         registry.sites += 1;
-        id.store(registry.sites as u32, Relaxed);
     }
     id.load(Relaxed)
 }
@@ -286,19 +279,25 @@ pub(crate) fn first_event<'a>(local: &'a Local, id: &AtomicU32) -> Option<&'a Co
 
 /// Sees to it that this thread can count the site `id`. `false` if it has ended or memory is out.
 fn make_room(local: &Local, id: u32) -> bool {
-    if local.ended.get() || id == 0 || id as usize > MAX_SITES {
+    if local.ended.get() || place(id).is_none() {
         return false;
     }
     let mut registry = REGISTRY.lock();
     let Some(thread) = registry.block_of(local) else { return false };
-    // A signal handler that counts meanwhile finds no room, rather than a block that is on its way.
-    local.capacity.set(0);
-    compiler_fence(SeqCst);
-    registry.grow(thread, id as usize);
-    local.counters.set(thread.counters.load(Relaxed));
-    compiler_fence(SeqCst);
-    local.capacity.set(thread.capacity.load(Relaxed) as u32);
-    id <= local.capacity.get()
+    // Chunks never move: a signal handler that counts meanwhile, or was interrupted while it did, finds the one that is
+    // there or none.
+    let slot = thread.directory.slot(id);
+    if slot.load(Relaxed).is_null() {
+        let Some(chunk) = registry.chunk() else { return false };
+        slot.store(chunk, Relaxed);
+    }
+    local.directory.set(thread.directory);
+    true
+}
+
+/// Where the site `id` stands among all. `None`: it has no id.
+fn place(id: u32) -> Option<usize> {
+    id.checked_sub(FIRST_ID).map(|place| place as usize).filter(|&place| place < MAX_SITES)
 }
 
 /// Sees to it that others can read what this thread allocates. Ordinary code and the allocator's hook.
@@ -325,18 +324,18 @@ pub(crate) fn metered() -> Metered {
 
 /// Counts for a thread that has no block.
 fn fold(id: u32) {
-    if let Some(total) = FOLDED.get((id as usize).wrapping_sub(1)) {
-        total.fetch_add(1, Relaxed);
+    if let Some(place) = place(id) {
+        FOLDED[place].fetch_add(1, Relaxed);
     }
 }
 
 /// How often the site was counted, on all threads that are and were. A running thread's last events may be missing.
 pub(crate) fn total(id: u32) -> u64 {
-    let Some(index) = (id as usize).checked_sub(1).filter(|&index| index < MAX_SITES) else { return 0 };
+    let Some(place) = place(id) else { return 0 };
     let registry = REGISTRY.lock();
     let running: u64 =
-        registry.threads().filter_map(|thread| thread.counters().get(index)).map(Counter::total).sum();
-    running + FOLDED[index].load(Relaxed)
+        registry.threads().filter_map(|thread| thread.directory.counter(id)).map(Counter::total).sum();
+    running + FOLDED[place].load(Relaxed)
 }
 
 /// Calls `f` with the scopes of each thread. They change while one looks: a moment's picture, not a promise.
@@ -353,16 +352,6 @@ impl Thread {
         // SAFETY: the thread puts its meter there, and takes it out before its memory goes, both under the registry's
         // lock, which whoever calls this holds. In a forked child the memory of those that are gone is still there.
         unsafe { self.meter.load(Relaxed).as_ref() }.map(Meter::read)
-    }
-
-    fn counters(&self) -> &[Counter] {
-        let counters = self.counters.load(Relaxed);
-        if counters.is_null() {
-            return &[];
-        }
-        // SAFETY: `capacity` counters lie there. They are replaced under the registry's lock, which whoever calls
-        // this holds, and the memory itself is never unmapped.
-        unsafe { std::slice::from_raw_parts(counters, self.capacity.load(Relaxed)) }
     }
 }
 
@@ -408,73 +397,26 @@ impl Registry {
             self.free = thread.next_free.load(Relaxed);
             return Some(thread);
         }
+        let directory = Directory::new()?;
         let thread = arena::place(Thread {
             next: AtomicPtr::new(self.threads.cast_mut()),
             next_free: AtomicPtr::new(ptr::null_mut()),
             meter: AtomicPtr::new(ptr::null_mut()),
             tid: AtomicI32::new(0),
-            counters: AtomicPtr::new(ptr::null_mut()),
-            capacity: AtomicUsize::new(0),
-            outgrown: [const { AtomicPtr::new(ptr::null_mut()) }; 17],
+            directory,
             scopes: Scopes::new(0),
         })?;
         self.threads = thread;
         Some(thread)
     }
 
-    /// Gives `thread` at least `sites` counters, keeping what it counted. If memory is out, nothing changes.
-    fn grow(&mut self, thread: &Thread, sites: usize) {
-        let had = thread.capacity.load(Relaxed);
-        if sites <= had {
-            return;
-        }
-        let capacity = sites.next_power_of_two().clamp(FIRST_BLOCK, MAX_SITES);
-        let Some(fresh) = self.counters(capacity) else { return };
-        for (index, counter) in thread.counters().iter().enumerate() {
-            // SAFETY: the new block has room for all of the old one's, and nobody else knows it yet.
-            let new = unsafe { &*fresh.add(index) };
-            new.take_over(counter);
-        }
-        let old = thread.counters.swap(fresh, Relaxed);
-        thread.capacity.store(capacity, Relaxed);
-        if !old.is_null() {
-            thread.outgrown[had.trailing_zeros() as usize].store(old, Relaxed);
-        }
-    }
-
-    /// A zeroed block of counters. The first word of a spare one links to the next, and is zeroed on the way out.
-    fn counters(&mut self, capacity: usize) -> Option<*mut Counter> {
-        let spare = &mut self.spare[capacity.trailing_zeros() as usize];
-        if spare.is_null() {
-            let layout = std::alloc::Layout::array::<Counter>(capacity).ok()?;
-            return arena::allocate(layout).map(|memory| memory.cast().as_ptr());
-        }
-        let block = *spare;
-        // SAFETY: a spare block is ours alone.
-        let first = unsafe { &*block };
-        *spare = ptr::with_exposed_provenance_mut(first.count.swap(0, Relaxed) as usize);
-        Some(block)
-    }
-
-    fn put_back(&mut self, block: *mut Counter, capacity: usize) {
-        if block.is_null() {
-            return;
-        }
-        for index in 0..capacity {
-            // SAFETY: the block has `capacity` counters and no thread counts there any more.
-            let counter = unsafe { &*block.add(index) };
-            // Pages that were never touched are not touched now.
-            if counter.count.load(Relaxed) != 0 {
-                counter.count.store(0, Relaxed);
-            }
-            if counter.next.load(Relaxed) != 0 {
-                counter.next.store(0, Relaxed);
-            }
-        }
-        let spare = &mut self.spare[capacity.trailing_zeros() as usize];
-        // SAFETY: as above.
-        unsafe { &*block }.count.store(spare.expose_provenance() as u64, Relaxed);
-        *spare = block;
+    /// A chunk of counters, all zero. `None`: memory is out.
+    fn chunk(&mut self) -> Option<*mut Chunk> {
+        // SAFETY: a spare chunk lives for ever, and is ours alone.
+        let Some(spare) = (unsafe { self.spare.as_ref() }) else { return Chunk::new() };
+        let chunk = self.spare;
+        self.spare = spare.unlink();
+        Some(chunk)
     }
 
     /// Takes the block of a thread that is gone.
@@ -483,17 +425,16 @@ impl Registry {
             self.metered.add(metered);
             thread.meter.store(ptr::null_mut(), Relaxed);
         }
-        for (counter, total) in thread.counters().iter().zip(&FOLDED) {
-            let count = counter.total();
-            if count != 0 {
-                total.fetch_add(count, Relaxed);
+        let slots = thread.directory.slots().skip(1);
+        for (slot, totals) in slots.zip(FOLDED.chunks(CHUNK)).take(self.sites.div_ceil(CHUNK)) {
+            let chunk = slot.swap(ptr::null_mut(), Relaxed);
+            // SAFETY: chunks live for ever, and its thread counts there no more.
+            let Some(counters) = (unsafe { chunk.as_ref() }) else { continue };
+            for (counter, total) in counters.iter().zip(totals) {
+                total.fetch_add(counter.take(), Relaxed);
             }
-        }
-        let capacity = thread.capacity.swap(0, Relaxed);
-        let counters = thread.counters.swap(ptr::null_mut(), Relaxed);
-        self.put_back(counters, capacity);
-        for (log, block) in thread.outgrown.iter().enumerate() {
-            self.put_back(block.swap(ptr::null_mut(), Relaxed), 1 << log);
+            counters.link(self.spare);
+            self.spare = chunk;
         }
         thread.scopes.depth.store(0, Relaxed);
         thread.tid.store(0, Relaxed);
@@ -510,7 +451,7 @@ unsafe extern "C" fn thread_ended(thread: *mut c_void) {
         return;
     }
     with(|local| {
-        local.capacity.set(0);
+        local.directory.set(&raw const NOBODYS);
         local.scopes.set(&raw const NOWHERE);
         local.thread.set(ptr::null());
         local.ended.set(true);

@@ -43,10 +43,14 @@ impl Counter {
         self.count.load(Relaxed) >> 5
     }
 
-    /// Goes on from where `other` is.
-    pub(super) fn take_over(&self, other: &Counter) {
-        self.count.store(other.count.load(Relaxed), Relaxed);
-        self.next.store(other.next.load(Relaxed), Relaxed);
+    /// What it counted; from now on it is as new.
+    pub(super) fn take(&self) -> u64 {
+        let total = self.total();
+        // What was never touched is not touched now.
+        for word in [&self.count, &self.next].into_iter().filter(|word| word.load(Relaxed) != 0) {
+            word.store(0, Relaxed);
+        }
+        total
     }
 }
 

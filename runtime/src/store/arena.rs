@@ -28,7 +28,7 @@ pub(crate) fn mapped() -> usize {
 
 /// Zeroed memory of this layout for ever, or `None` when the system has none left.
 pub(crate) fn allocate(layout: Layout) -> Option<NonNull<u8>> {
-    if layout.size() > CHUNK / 4 || layout.align() > 64 {
+    if layout.size() > CHUNK / 4 || layout.align() > 128 {
         return map(layout.size());
     }
     loop {
@@ -105,6 +105,27 @@ impl<T> Placed<T> {
     /// As if it had never got a value. The old one stays where it is, for whoever still has it.
     pub(crate) fn forget(&self) {
         self.0.store(std::ptr::null_mut(), Ordering::Release);
+    }
+}
+
+/// A place where one of those that live for ever is noted, or none.
+pub(crate) struct Noted<T: 'static>(AtomicPtr<T>);
+
+impl<T: Sync> Noted<T> {
+    pub(crate) const fn new() -> Noted<T> {
+        Noted(AtomicPtr::new(std::ptr::null_mut()))
+    }
+
+    #[inline(always)]
+    pub(crate) fn set(&self, value: Option<&'static T>) {
+        let value = value.map_or(std::ptr::null_mut(), |value| std::ptr::from_ref(value).cast_mut());
+        self.0.store(value, Ordering::Release);
+    }
+
+    #[inline(always)]
+    pub(crate) fn get(&self) -> Option<&'static T> {
+        // SAFETY: only `set` stores.
+        unsafe { self.0.load(Ordering::Acquire).as_ref() }
     }
 }
 

@@ -1,12 +1,12 @@
 //! Counters, one bucket for everything that tells samples apart.
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use super::intern::{Element, Record, Table};
 use super::{Labels, Stack};
 use crate::site::FunctionSite;
 
-/// Buckets kept of each kind. Beyond it samples go to a bucket of `[other]`: with 104 bytes each, at the most,
-/// the bound is 27 MB a kind.
+/// Buckets kept of each kind. Beyond it samples go to a bucket of `[other]`: with 120 bytes each, at the most,
+/// the bound is 31 MB a kind.
 const MAX_BUCKETS: usize = 1 << 18;
 
 /// What tells one bucket from another.
@@ -63,6 +63,40 @@ pub(crate) struct Blocks {
     pub(crate) bytes: AtomicU64,
 }
 
+/// What is counted of calls of one function in one chain of scopes.
+#[derive(Default)]
+pub(crate) struct Calls {
+    /// Of calls that were timed because all are.
+    pub(crate) certain: Timed,
+    /// Of calls that stand for others.
+    pub(crate) sampled: Timed,
+    /// Calls, whole nanoseconds and own ones, as readers were told them last.
+    pub(crate) told: [AtomicU64; 3],
+}
+
+/// Timed calls that began, and the nanoseconds of those that ended, both times their weight.
+#[derive(Default)]
+pub(crate) struct Timed {
+    pub(crate) begun: AtomicU64,
+    pub(crate) nanoseconds: AtomicU64,
+}
+
+impl Calls {
+    fn timed(&self, weight: u64) -> &Timed {
+        if weight == 1 { &self.certain } else { &self.sampled }
+    }
+
+    /// Counts the begin of a timed call.
+    pub(crate) fn begin(&self, weight: u64) {
+        self.timed(weight).begun.fetch_add(weight, Relaxed);
+    }
+
+    /// Counts its end.
+    pub(crate) fn end(&self, nanoseconds: u64, weight: u64) {
+        self.timed(weight).nanoseconds.fetch_add(nanoseconds.saturating_mul(weight), Relaxed);
+    }
+}
+
 /// All buckets of one kind, which count `V`.
 pub(crate) struct Buckets<V: 'static = Counters> {
     table: Table<Key, V>,
@@ -91,17 +125,15 @@ impl<V: Default> Buckets<V> {
 
     /// The bucket of `key`, or the `[other]` of its kind when there are too many. `None` when memory is out.
     pub(crate) fn get(&'static self, key: Key) -> Option<&'static Bucket<V>> {
-        self.table.intern(&[key], 0).or_else(|| {
-            // These few are let in beyond the limit: they differ only in what the weights need.
-            let other = Key {
-                stack: Stack::other(),
-                labels: Labels::none(),
-                scope: None,
-                what: coarse(key.what),
-                ..key
-            };
-            self.table.intern_beyond(&[other], 0)
-        })
+        // They differ only in what the weights need.
+        let what = coarse(key.what);
+        self.get_or(key, Key { stack: Stack::other(), labels: Labels::none(), scope: None, what, ..key })
+    }
+
+    /// The bucket of `key`, or that of `other` when there are too many: those are let in beyond the limit and have to be
+    /// few.
+    pub(crate) fn get_or(&'static self, key: Key, other: Key) -> Option<&'static Bucket<V>> {
+        self.table.intern(&[key], 0).or_else(|| self.table.intern_beyond(&[other], 0))
     }
 
     pub(crate) fn iter(&'static self) -> impl Iterator<Item = &'static Bucket<V>> {

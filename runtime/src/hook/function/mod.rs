@@ -3,51 +3,48 @@
 //! A call counts itself in its thread's counter, notes its site in the thread's list of scopes, and leaves again:
 //! no atomic operation, no clock. Now and then, after a random gap, a call is timed. The gap of a site follows its
 //! mean duration, so that timing costs one to four per cent of what is timed: a function of 10 microseconds is timed
-//! at every call, one of a nanosecond at one in 4096. A timed call stands for as many as its gap was expected to
-//! pass.
+//! at every call, one of a nanosecond at one in 4096, once its durations are known. A timed call stands for as many as
+//! its gap was expected to pass.
+//!
+//! A scope that is left while its thread panics, and was not entered so, is a call that panicked. A panic that begins and
+//! is caught inside a destructor that another panic runs is not told from that one.
+mod chains;
 mod overhead;
 mod report;
+mod timing;
 
 use std::marker::PhantomData;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed, Ordering::SeqCst, compiler_fence};
+use std::thread;
 
 use crate::local::{self, Local, MAX_SCOPES, Scopes};
 use crate::record::pseudo;
 use crate::site::FunctionSite;
-use crate::store::Stack;
-use crate::store::bucket::{Buckets, Key};
-use crate::store::histogram::Histogram;
+use crate::store::arena::Placed;
+use crate::store::bucket::{Bucket, Buckets, Calls, Key};
+use crate::store::{Labels, Stack};
 use crate::{clock, label};
 
 pub(crate) use report::profile_of;
+use timing::Timing;
 
-/// Timed calls by chain of scopes: weights, and nanoseconds times weight.
-static CHAINS: Buckets = Buckets::new();
+/// Timed calls by chain of scopes.
+static CHAINS: Buckets<Calls> = Buckets::new();
 
-/// Timing a call and booking it takes about 150 ns, and 800 where two threads book at one site and wait for each
-/// other's cache lines. With this factor that is 1 % of the calls it stands for, or 4, and twice that at the worst, just
-/// above 10 us, where every call is timed.
-const WORTH: u64 = 20_000;
-/// The logarithm of the longest gap: however short a function is, every 4096th call is timed.
-const LONGEST: u32 = 12;
-
-/// What is known of a site's durations.
+/// What is known of a site.
 #[derive(Debug)]
 pub(crate) struct Stats {
-    /// Timed calls times their weight.
-    weight: AtomicU64,
-    /// Their nanoseconds times their weight.
-    sum: AtomicU64,
-    histogram: Histogram,
+    /// How long calls take.
+    calls: Timing,
+    /// Calls that ended by a panic.
+    panics: AtomicU64,
+    /// How long polls take, of a future.
+    polls: Placed<Timing>,
 }
 
 impl Stats {
     const fn new() -> Stats {
-        Stats { weight: AtomicU64::new(0), sum: AtomicU64::new(0), histogram: Histogram::new() }
-    }
-
-    fn mean(&self) -> Option<u64> {
-        self.sum.load(Relaxed).checked_div(self.weight.load(Relaxed))
+        Stats { calls: Timing::new(), panics: AtomicU64::new(0), polls: Placed::new() }
     }
 }
 
@@ -62,8 +59,8 @@ pub struct Scope {
     here: PhantomData<*const ()>,
 }
 
-/// When a timed call began, in ticks, above five bits that hold the logarithm of its weight. What is below 32 is no
-/// time. The topmost bits of the ticks are gone: what counts is a difference, and in 59 bits years find room.
+/// When a timed call began, in ticks, above a bit that tells whether its thread was panicking then and four that hold the
+/// logarithm of its weight. What is below 32 is no time. The topmost bits of the ticks are gone: what counts is a difference, and in 59 bits years find room.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Start(u64);
 
@@ -73,9 +70,22 @@ impl Start {
     pub(crate) const NOT_YET: Start = Start(1);
     /// A future that was polled to its end.
     pub(crate) const OVER: Start = Start(2);
+    const UNWINDS: u64 = 16;
 
     fn at(ticks: u64, log: u32) -> Start {
         Start((ticks << 5 | u64::from(log)).max(32))
+    }
+
+    /// With the note whether this thread is panicking: then it is a destructor that enters the scope.
+    #[inline(always)]
+    fn entered(self) -> Start {
+        if thread::panicking() { Start(self.0 | Start::UNWINDS) } else { self }
+    }
+
+    /// Whether the scope that was entered then is left by a panic.
+    #[inline(always)]
+    fn panicked(self) -> bool {
+        thread::panicking() && self.0 & Start::UNWINDS == 0
     }
 
     #[inline(always)]
@@ -94,7 +104,7 @@ impl Start {
     }
 
     fn weight(self) -> u64 {
-        1 << (self.0 & 31)
+        1 << (self.0 & 15)
     }
 }
 
@@ -102,11 +112,52 @@ impl Start {
 #[doc(hidden)]
 #[inline(always)]
 pub fn enter(site: &'static FunctionSite) -> Scope {
+    // What is rare is one call each time, and nothing but its result is needed after it: so the function that we are in
+    // has no registers to save.
+    let (start, depth) = local::with(|local| match local.counter(site.id.load(Relaxed)) {
+        None => enter_rarely(site, Turn::Uncounted),
+        Some(counter) if counter.add_and_test() => enter_rarely(site, Turn::Timed),
+        Some(_) if thread::panicking() => enter_rarely(site, Turn::Counted),
+        Some(_) => (Start::UNTIMED, push(local, site)),
+    });
+    Scope { site, depth, start, here: PhantomData }
+}
+
+/// What has been done of a call's begin.
+enum Turn {
+    Uncounted,
+    Counted,
+    /// It is counted, and its turn to be timed.
+    Timed,
+}
+
+/// The thread's first call, one that is timed, or one of a destructor while it panics.
+#[cold]
+#[inline(never)]
+fn enter_rarely(site: &'static FunctionSite, turn: Turn) -> (Start, usize) {
     local::with(|local| {
-        let start = count(local, site);
-        let depth = push(local, site);
-        Scope { site, depth, start, here: PhantomData }
+        let start = match turn {
+            Turn::Uncounted => first(local, site),
+            Turn::Counted => Start::UNTIMED,
+            Turn::Timed => timed(local, site),
+        };
+        (start.entered(), push(local, site))
     })
+}
+
+/// The end of a call that is timed, or of any while the thread panics. Gives back the depth.
+#[cold]
+#[inline(never)]
+fn leave_rarely(site: &'static FunctionSite, start: Start, depth: usize) -> usize {
+    local::with(|local| {
+        if start.is_timed() {
+            book(local, site, start, noted(local, depth));
+        }
+        if start.panicked() {
+            panicked(site);
+        }
+    });
+    depth
 }
 
 /// Counts a call, and begins to time it if it is its turn.
@@ -157,12 +208,9 @@ fn pop_to(scopes: &Scopes, depth: usize) {
 impl Drop for Scope {
     #[inline(always)]
     fn drop(&mut self) {
-        local::with(|local| {
-            if self.start.is_timed() {
-                book(local, self.site, self.start);
-            }
-            pop(local, self.depth);
-        });
+        let rare = self.start != Start::UNTIMED || thread::panicking();
+        let depth = if rare { leave_rarely(self.site, self.start, self.depth) } else { self.depth };
+        local::with(|local| pop(local, depth));
     }
 }
 
@@ -170,6 +218,62 @@ impl std::fmt::Debug for Scope {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Scope").finish_non_exhaustive()
     }
+}
+
+/// Counts a poll, begins to time it if it is its turn, and notes the scope. As [`enter`].
+#[inline(always)]
+pub(crate) fn enter_poll(site: &'static FunctionSite) -> (Start, usize) {
+    local::with(|local| match local.counter(site.polls.load(Relaxed)) {
+        None => enter_poll_rarely(site, Turn::Uncounted),
+        Some(counter) if counter.add_and_test() => enter_poll_rarely(site, Turn::Timed),
+        Some(_) if thread::panicking() => enter_poll_rarely(site, Turn::Counted),
+        Some(_) => (Start::UNTIMED, push(local, site)),
+    })
+}
+
+/// As [`enter_rarely`].
+#[cold]
+#[inline(never)]
+fn enter_poll_rarely(site: &'static FunctionSite, turn: Turn) -> (Start, usize) {
+    local::with(|local| {
+        let is_timed = match turn {
+            Turn::Counted => false,
+            Turn::Timed => true,
+            Turn::Uncounted => {
+                local::first_event(local, &site.polls).is_some_and(|counter| counter.add_and_test())
+            }
+        };
+        let depth = push(local, site);
+        let timing = || site.stats.get().and_then(|stats| stats.polls.get());
+        let log = if is_timed { draw(local, site.polls.load(Relaxed), timing()) } else { None };
+        (log.map_or(Start::UNTIMED, |log| Start::at(clock::ticks_in_order(), log)).entered(), depth)
+    })
+}
+
+/// As [`leave_rarely`].
+#[cold]
+#[inline(never)]
+pub(crate) fn leave_poll_rarely(site: &'static FunctionSite, poll: Start, depth: usize) -> usize {
+    local::with(|local| {
+        if poll.is_timed() {
+            book_poll(local, site, poll);
+        }
+        if poll.panicked() {
+            panicked(site);
+        }
+    });
+    depth
+}
+
+/// A timed poll ended: reads the clock first.
+#[inline]
+fn book_poll(local: &Local, site: &'static FunctionSite, start: Start) {
+    let now = clock::ticks_in_order();
+    local.enter(|| {
+        let polls = site.stats.get_or_place(Stats::new)?.polls.get_or_place(Timing::new)?;
+        polls.add(start.elapsed(now), start.weight());
+        Some(())
+    });
 }
 
 /// The thread's first call of this site, or of any site.
@@ -182,52 +286,98 @@ fn first(local: &Local, site: &'static FunctionSite) -> Start {
     }
 }
 
-/// This call is timed: draws the gap to the next one, and reads the clock last.
+/// This call is timed: draws the gap to the next one, notes the call in its chain, and reads the clock last.
 #[cold]
 #[inline(never)]
 fn timed(local: &Local, site: &'static FunctionSite) -> Start {
-    let Some(counter) = local.counter(site.id.load(Relaxed)) else { return Start::UNTIMED };
-    let mean = site.stats.get().and_then(Stats::mean).unwrap_or(WORTH);
-    let log = match WORTH / mean.saturating_add(1) {
-        0 | 1 => 0,
-        times => (times.ilog2() + 1).min(LONGEST),
-    };
+    let timing = site.stats.get().map(|stats| &stats.calls);
+    let Some(log) = draw(local, site.id.load(Relaxed), timing) else { return Start::UNTIMED };
+    let depth = local.scopes().depth.load(Relaxed);
+    let bucket = begin(local, site, 1 << log);
+    if let Some(noted) = local.scopes().timed.get(depth) {
+        noted.set(bucket);
+    }
+    Start::at(clock::ticks_in_order(), log)
+}
+
+/// The logarithm of the weight of the event just counted, having drawn the gap to the next one that is timed.
+fn draw(local: &Local, id: u32, timing: Option<&Timing>) -> Option<u32> {
+    let counter = local.counter(id)?;
+    let log = Timing::log_of_gap(timing);
     let gap = if log == 0 { 1 } else { local.random(|random| random.gap(1 << log)) };
-    let weight = counter.draw(gap, log);
-    Start::at(clock::ticks_in_order(), weight)
+    Some(counter.draw(gap, log))
+}
+
+/// Counts a timed call in the chain that it is about to be the innermost scope of.
+fn begin(local: &Local, site: &'static FunctionSite, weight: u64) -> Option<&'static Bucket<Calls>> {
+    local.enter(|| {
+        let bucket = bucket_of(local, site, local.scopes().depth.load(Relaxed))?;
+        bucket.value().begin(weight);
+        Some(bucket)
+    })?
+}
+
+/// What `timed` noted of the call at this depth.
+#[inline(always)]
+fn noted(local: &Local, depth: usize) -> Option<&'static Bucket<Calls>> {
+    local.scopes().timed.get(depth)?.get()
+}
+
+/// The same of the call that was counted last and is no scope yet.
+pub(crate) fn noted_next(local: &Local) -> Option<&'static Bucket<Calls>> {
+    noted(local, local.scopes().depth.load(Relaxed))
 }
 
 /// A timed call ended: reads the clock first, then books it at its chain of scopes.
-#[cold]
-#[inline(never)]
-pub(crate) fn book(local: &Local, site: &'static FunctionSite, start: Start) {
+#[inline]
+pub(crate) fn book(
+    local: &Local,
+    site: &'static FunctionSite,
+    start: Start,
+    bucket: Option<&'static Bucket<Calls>>,
+) {
     let now = clock::ticks_in_order();
     local.enter(|| {
-        let duration = start.elapsed(now);
-        let weight = start.weight();
+        let (duration, weight) = (start.elapsed(now), start.weight());
         let Some(stats) = site.stats.get_or_place(Stats::new) else { return };
-        stats.weight.fetch_add(weight, Relaxed);
-        stats.sum.fetch_add(duration.saturating_mul(weight), Relaxed);
-        stats.histogram.add(duration, weight);
-        let key = Key { stack: chain(local), labels: label::interned(), scope: Some(site), what: 0, rate: 0 };
-        if let Some(bucket) = CHAINS.get(key) {
-            bucket.value().first.fetch_add(weight, Relaxed);
-            bucket.value().second.fetch_add(duration.saturating_mul(weight), Relaxed);
+        stats.calls.add(duration, weight);
+        // Deeper than is noted, or what a signal handler left there: the chain it is in now.
+        let bucket =
+            bucket.filter(|bucket| bucket.key().scope.is_some_and(|scope| std::ptr::eq(scope, site)));
+        let depth = local.scopes().depth.load(Relaxed).saturating_sub(1);
+        if let Some(bucket) = bucket.or_else(|| bucket_of(local, site, depth)) {
+            bucket.value().end(duration, weight);
         }
     });
 }
 
-/// The scopes this thread is in, innermost first, as a stack of the sites' addresses.
-fn chain(local: &Local) -> Stack {
+/// A call ended by a panic.
+#[cold]
+#[inline(never)]
+fn panicked(site: &'static FunctionSite) {
+    if let Some(stats) = site.stats.get_or_place(Stats::new) {
+        stats.panics.fetch_add(1, Relaxed);
+    }
+}
+
+/// The counters of calls of `site` at this depth. Where there are too many chains, those of the site alone.
+fn bucket_of(local: &Local, site: &'static FunctionSite, depth: usize) -> Option<&'static Bucket<Calls>> {
+    let stack = chain(local, site, depth);
+    let key = Key { stack, labels: label::interned(), scope: Some(site), what: 0, rate: 0 };
+    CHAINS.get_or(key, Key { stack: Stack::other(), labels: Labels::none(), ..key })
+}
+
+/// `site` and the scopes of this thread around it, innermost first, as a stack of the sites' addresses.
+fn chain(local: &Local, site: &'static FunctionSite, depth: usize) -> Stack {
     let scopes = local.scopes();
-    let depth = scopes.depth.load(Relaxed);
     let noted = depth.min(MAX_SCOPES);
-    let mut addresses = [0; MAX_SCOPES + 1];
-    let mut len = 0;
+    let mut addresses = [0; MAX_SCOPES + 2];
+    addresses[0] = std::ptr::from_ref(site).addr() as u64;
+    let mut len = 1;
     if depth > noted {
-        // The innermost scopes were too deep to be noted.
-        addresses[0] = pseudo::TRUNCATED;
-        len = 1;
+        // Scopes between were too deep to be noted.
+        addresses[len] = pseudo::TRUNCATED;
+        len += 1;
     }
     for site in (0..noted).rev().filter_map(|at| scopes.site(at)) {
         addresses[len] = std::ptr::from_ref(site).addr() as u64;
