@@ -17,7 +17,7 @@ use std::sync::atomic::{
 };
 
 use crate::fork::Lock;
-use crate::local::counter::Counter;
+pub(crate) use crate::local::counter::Counter;
 pub(crate) use crate::local::meter::{Meter, Metered};
 use crate::rate::Random;
 use crate::site::FunctionSite;

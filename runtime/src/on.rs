@@ -21,9 +21,12 @@ pub mod heap {
     };
 }
 
-/// Waiting: who waited, and how long.
+/// Waiting: who waited, and how long, and who waits right now.
+///
+/// Locks, condition variables, channels and initialisations of [`sync`] are in the profile `block` by themselves; any
+/// other wait is with [`region`](block::region).
 pub mod block {
-    pub use crate::hook::lock::set_block_rate as set_rate;
+    pub use crate::hook::lock::{Region, region, set_block_rate as set_rate};
 }
 
 /// Contention: who held a lock while others waited.
@@ -41,13 +44,24 @@ pub mod labels {
     pub use crate::label::{Labels, current, with};
 }
 
-/// The standard library's locks, profiled.
+/// The standard library's locks, channels and the like, profiled, name for name.
+///
+/// With this crate switched off they are the originals. Spell these types, not the standard library's, wherever the type of
+/// a profiled lock or its guard is named, and the code compiles in both states.
 pub mod sync {
-    pub use crate::hook::lock::{Lock, MutexGuard, Profiled};
-    pub use std::sync::{LockResult, PoisonError, TryLockError, TryLockResult};
+    pub use crate::hook::lock::sync::{
+        Barrier, Condvar, LazyLock, MutexGuard, Once, OnceLock, RwLockReadGuard, RwLockWriteGuard, WaitGuard,
+        mpsc,
+    };
+    pub use crate::hook::lock::{Lock, Profiled};
+    pub use std::sync::{
+        BarrierWaitResult, LockResult, OnceState, PoisonError, TryLockError, TryLockResult, WaitTimeoutResult,
+    };
 
     /// [`std::sync::Mutex`], profiled; with this crate switched off it is that very type.
     pub type Mutex<T> = Profiled<std::sync::Mutex<T>>;
+    /// [`std::sync::RwLock`], profiled; with this crate switched off it is that very type.
+    pub type RwLock<T> = Profiled<std::sync::RwLock<T>>;
 }
 
 /// What our macros expand to. Not part of the API.

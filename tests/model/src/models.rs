@@ -3,9 +3,10 @@ use std::marker::PhantomData;
 use std::ptr;
 
 use loom::cell::UnsafeCell;
-use loom::sync::atomic::{AtomicBool, Ordering};
+use loom::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use loom::thread;
 
+use super::account::{Account, Left};
 use super::meter::Meter;
 use super::store::bucket::{Blocks, Bucket};
 use super::store::intern::Table;
@@ -208,5 +209,130 @@ pub fn a_thread_goes_aside() {
         reads(meter, &[0, 1, 3]);
         other.join().unwrap();
         assert_eq!(meter.read().bytes, 3);
+    });
+}
+
+/// A lock's words, and what they came to: waited, charged, and nobody's.
+struct Ledger {
+    account: Account,
+    time: AtomicU64,
+    waited: AtomicU64,
+    charged: AtomicU64,
+    gaps: AtomicU64,
+    served: AtomicU64,
+}
+
+fn ledger() -> &'static Ledger {
+    let new = || AtomicU64::new(0);
+    let account = Account::new();
+    let ledger = keep(Ledger {
+        account,
+        time: AtomicU64::new(100),
+        waited: new(),
+        charged: new(),
+        gaps: new(),
+        served: new(),
+    });
+    // Each is used once before it is shared.
+    let ticket = ledger.account.arrive(1, 0);
+    assert_eq!(ledger.account.charge(2, 0), Some(1));
+    ledger.account.serve(0);
+    assert_eq!(ledger.account.leave(ticket, 2, 0), Left { gap: 0, server: Some(0) });
+    ledger
+}
+
+impl Ledger {
+    /// It is later whenever somebody looks.
+    fn now(&self) -> u64 {
+        self.time.fetch_add(10, Ordering::Relaxed)
+    }
+
+    fn waits(&self, generation: u32, gives_up: bool) {
+        let start = self.now();
+        let ticket = self.account.arrive(start, generation);
+        let now = if gives_up {
+            let now = self.now();
+            self.account.cancel(ticket, now, generation);
+            now
+        } else {
+            let now = self.now();
+            let left = self.account.leave(ticket, now, generation);
+            self.gaps.fetch_add(left.gap, Ordering::Relaxed);
+            self.served.fetch_add(u64::from(left.server.is_some()), Ordering::Relaxed);
+            now
+        };
+        self.waited.fetch_add(now - start, Ordering::Relaxed);
+    }
+
+    fn charges(&self, generation: u32) {
+        let now = self.now();
+        if let Some(due) = self.account.charge(now, generation) {
+            self.charged.fetch_add(due, Ordering::Relaxed);
+            self.account.serve(1);
+        }
+    }
+
+    /// Each moment that was waited was charged to somebody, or nobody's, and nothing else was.
+    fn comes_out(&self, generation: u32) {
+        self.charges(generation);
+        let of = |sum: &AtomicU64| sum.load(Ordering::Relaxed);
+        assert_eq!(of(&self.waited), of(&self.charged) + of(&self.gaps), "what was waited is charged");
+        assert!(self.account.is_idle(), "nobody waits and nothing is due");
+        assert_eq!(self.account.waiters(generation), 0);
+    }
+}
+
+/// Two wait while a third one holds the lock and lets go, as readers and writers do: in any order.
+pub fn a_holder_is_charged() {
+    model(3, || {
+        let ledger = ledger();
+        let other = thread::spawn(move || ledger.waits(0, false));
+        let holder = thread::spawn(move || ledger.charges(0));
+        ledger.waits(0, false);
+        other.join().unwrap();
+        holder.join().unwrap();
+        ledger.comes_out(0);
+    });
+}
+
+/// Two who share a lock let go at once.
+pub fn two_holders_are_charged() {
+    model(3, || {
+        let ledger = ledger();
+        let holders = [(); 2].map(|()| thread::spawn(move || ledger.charges(0)));
+        ledger.waits(0, false);
+        holders.map(|holder| holder.join().unwrap());
+        ledger.comes_out(0);
+    });
+}
+
+/// One of two gives up.
+pub fn a_wait_is_cancelled() {
+    model(3, || {
+        let ledger = ledger();
+        let other = thread::spawn(move || ledger.waits(0, true));
+        let holder = thread::spawn(move || ledger.charges(0));
+        ledger.waits(0, false);
+        other.join().unwrap();
+        holder.join().unwrap();
+        ledger.comes_out(0);
+    });
+}
+
+/// The words are those of another process when two threads of this one meet them at once. What one of them waits while
+/// the other one clears them may go unaccounted; never is there more than was waited.
+pub fn a_child_begins_anew() {
+    model(3, || {
+        let ledger = ledger();
+        _ = ledger.account.arrive(3, 0);
+        let other = thread::spawn(move || ledger.waits(1, false));
+        let holder = thread::spawn(move || ledger.charges(1));
+        ledger.waits(1, false);
+        other.join().unwrap();
+        holder.join().unwrap();
+        ledger.charges(1);
+        let of = |sum: &AtomicU64| sum.load(Ordering::Relaxed);
+        assert!(of(&ledger.charged) + of(&ledger.gaps) <= of(&ledger.waited), "more than was waited");
+        assert!(ledger.account.is_idle(), "nobody waits and nothing is due");
     });
 }
