@@ -50,8 +50,7 @@ pub mod labels {
 /// a profiled lock or its guard is named, and the code compiles in both states.
 pub mod sync {
     pub use crate::hook::lock::sync::{
-        Barrier, Condvar, LazyLock, MutexGuard, Once, OnceLock, RwLockReadGuard, RwLockWriteGuard, WaitGuard,
-        mpsc,
+        Barrier, Condvar, LazyLock, MutexGuard, Once, OnceLock, RwLockReadGuard, RwLockWriteGuard, mpsc,
     };
     pub use crate::hook::lock::{Lock, Profiled};
     pub use std::sync::{
@@ -62,6 +61,19 @@ pub mod sync {
     pub type Mutex<T> = Profiled<std::sync::Mutex<T>>;
     /// [`std::sync::RwLock`], profiled; with this crate switched off it is that very type.
     pub type RwLock<T> = Profiled<std::sync::RwLock<T>>;
+}
+
+/// Locks of `parking_lot` 0.12, profiled, name for name. With this crate switched off they are the originals.
+#[cfg(feature = "parking_lot")]
+pub use crate::hook::lock::parking_lot;
+
+/// Of `tokio`.
+#[cfg(feature = "tokio")]
+pub mod tokio {
+    /// Its locks and channels, profiled, name for name. With this crate switched off they are the originals.
+    pub mod sync {
+        pub use crate::hook::lock::tokio::*;
+    }
 }
 
 /// What our macros expand to. Not part of the API.

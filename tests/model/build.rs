@@ -162,8 +162,8 @@ const FAULTS: &[Fault] = &[
     (
         "who_gives_up_takes_its_debt_along",
         "hook/lock/account.rs",
-        "self.word.fetch_sub((now << SUM_SHIFT).wrapping_add(WAITER), AcqRel);",
-        "self.word.fetch_sub((ticket.start << SUM_SHIFT).wrapping_add(WAITER), AcqRel);",
+        "self.charged_up_to(word, ticket).0 } else { now };",
+        "self.charged_up_to(word, ticket).0 } else { ticket.start };",
     ),
     (
         "two_clear_an_old_generation",

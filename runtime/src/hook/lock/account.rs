@@ -57,8 +57,9 @@ pub(crate) struct Ticket {
 /// How a wait ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Left {
-    /// Moments of it that were nobody's.
-    pub(crate) gap: u64,
+    /// Moments of it that were nobody's. Where readers share a lock, one of them may be charged for a moment too
+    /// much while another one has it already: then this is negative, and sums come out.
+    pub(crate) gap: i64,
     /// What the holder said who made way; `None` if nobody was charged for this wait.
     pub(crate) server: Option<u64>,
 }
@@ -74,6 +75,11 @@ fn waiters(word: u64) -> u64 {
 
 fn debt(word: u64, now: u64) -> i64 {
     signed(waiters(word).wrapping_mul(now).wrapping_sub(word >> SUM_SHIFT))
+}
+
+/// The word without a waiter that is charged up to `from`.
+fn without(word: u64, from: u64) -> u64 {
+    word.wrapping_sub((from << SUM_SHIFT).wrapping_add(WAITER))
 }
 
 impl Account {
@@ -125,18 +131,10 @@ impl Account {
         }
         let mut word = self.word.load(Acquire);
         loop {
-            // Whoever put us into this word's charge had noted its moment before.
-            let last = self.last.load(Acquire);
-            let charged = last > ticket.start;
-            let from = match waiters(word) {
-                1 => word >> SUM_SHIFT,
-                _ if charged => last,
-                _ => ticket.start,
-            };
-            let left = word.wrapping_sub((from << SUM_SHIFT).wrapping_add(WAITER));
-            match self.word.compare_exchange(word, left, AcqRel, Acquire) {
+            let (from, charged) = self.charged_up_to(word, ticket);
+            match self.word.compare_exchange(word, without(word, from), AcqRel, Acquire) {
                 Ok(_) => {
-                    let gap = signed(now.wrapping_sub(from)).max(0) as u64;
+                    let gap = signed(now.wrapping_sub(from));
                     return Left { gap, server: charged.then(|| self.server.load(Acquire)) };
                 }
                 Err(found) => word = found,
@@ -144,10 +142,33 @@ impl Account {
         }
     }
 
-    /// Somebody gives up waiting. What it waited stays due.
-    pub(crate) fn cancel(&self, ticket: Ticket, now: u64, generation: u32) {
-        if ticket.counted && ticket.generation == generation && self.current(generation) {
-            self.word.fetch_sub((now << SUM_SHIFT).wrapping_add(WAITER), AcqRel);
+    /// Up to when a waiter was charged, if it leaves with this word, and whether it was at all.
+    fn charged_up_to(&self, word: u64, ticket: Ticket) -> (u64, bool) {
+        // Whoever put us into this word's charge had noted its moment before.
+        let last = self.last.load(Acquire);
+        let charged = last > ticket.start;
+        let from = match waiters(word) {
+            1 => word >> SUM_SHIFT,
+            _ if charged => last,
+            _ => ticket.start,
+        };
+        (from, charged)
+    }
+
+    /// Somebody gives up waiting. What it waited stays due. Gives what of it nobody was, or is to be, charged for: not
+    /// more than nothing.
+    pub(crate) fn cancel(&self, ticket: Ticket, now: u64, generation: u32) -> i64 {
+        if !ticket.counted || ticket.generation != generation || !self.current(generation) {
+            return 0;
+        }
+        let mut word = self.word.load(Acquire);
+        loop {
+            // A charge that is later than `now` has more than was waited.
+            let from = if debt(word, now) < 0 { self.charged_up_to(word, ticket).0 } else { now };
+            match self.word.compare_exchange(word, without(word, from), AcqRel, Acquire) {
+                Ok(_) => return signed(now.wrapping_sub(from)),
+                Err(found) => word = found,
+            }
         }
     }
 
@@ -228,13 +249,24 @@ mod tests {
     fn who_gives_up_is_charged_for_all_the_same() {
         let account = Account::new();
         let (a, b) = (account.arrive(0, 0), account.arrive(10, 0));
-        account.cancel(b, 25, 0);
+        assert_eq!(account.cancel(b, 25, 0), 0);
         assert_eq!(account.charge(30, 0), Some(30 + 15));
         assert_eq!(account.leave(a, 30, 0).gap, 0);
         let alone = account.arrive(40, 0);
-        account.cancel(alone, 90, 0);
+        assert_eq!(account.cancel(alone, 90, 0), 0);
         assert!(!account.is_idle(), "it is still due");
         assert_eq!(account.charge(1000, 0), Some(50));
+        assert!(account.is_idle());
+    }
+
+    /// A reader lets go, and is charged up to 30, while another one who waited has had the lock since 20.
+    #[test]
+    fn what_readers_are_charged_too_much_comes_back() {
+        let account = Account::new();
+        let (a, b) = (account.arrive(0, 0), account.arrive(0, 0));
+        assert_eq!(account.charge(30, 0), Some(60));
+        assert_eq!(account.leave(a, 20, 0).gap, -10);
+        assert_eq!(account.cancel(b, 25, 0), -5);
         assert!(account.is_idle());
     }
 
@@ -260,7 +292,7 @@ mod tests {
         assert!(account.is_idle());
         let after = account.arrive(110, 1);
         assert_eq!(account.leave(before, 111, 1), Left { gap: 0, server: None });
-        account.cancel(before, 112, 1);
+        assert_eq!(account.cancel(before, 112, 1), 0);
         assert_eq!(account.charge(120, 1), Some(10));
         assert_eq!(account.leave(after, 120, 1).gap, 0);
         assert!(account.is_idle());

@@ -38,6 +38,15 @@ impl Stats {
         }
     }
 
+    /// Moments of a wait for which nobody was charged, and whether that was all of it.
+    fn nobodys(&self, moments: i64, all: bool) {
+        if book::MUTEX_FRACTION.load(Relaxed) != 0 {
+            let time = nanoseconds(moments.unsigned_abs());
+            self.wake_up.fetch_add(if moments < 0 { time.wrapping_neg() } else { time }, Relaxed);
+            self.wake_ups.fetch_add(u64::from(all), Relaxed);
+        }
+    }
+
     fn waited(&self, delay: u64) {
         self.contended.fetch_add(1, Relaxed);
         self.waited.fetch_add(delay, Relaxed);
@@ -304,10 +313,7 @@ impl<'a> Wait<'a> {
         let delay = clock::elapsed(self.start, now);
         if let Some(stats) = self.meter.stats() {
             stats.waited(delay);
-            if book::MUTEX_FRACTION.load(Relaxed) != 0 {
-                stats.wake_up.fetch_add(nanoseconds(left.gap), Relaxed);
-                stats.wake_ups.fetch_add(u64::from(left.server.is_none()), Relaxed);
-            }
+            stats.nobodys(left.gap, left.server.is_none());
         }
         if let Some(server) = left.server {
             book::served(server);
@@ -330,10 +336,11 @@ impl Drop for Wait<'_> {
     fn drop(&mut self) {
         if let Some(ticket) = self.ticket.take() {
             let now = clock::ticks();
-            self.meter.account.cancel(ticket, moment(now), fork::generation());
+            let gap = self.meter.account.cancel(ticket, moment(now), fork::generation());
             let delay = clock::elapsed(self.start, now);
             if let Some(stats) = self.meter.stats() {
                 stats.waited(delay);
+                stats.nobodys(gap, false);
             }
             self.end(delay);
         }

@@ -6,9 +6,13 @@
 mod account;
 mod book;
 mod meter;
+#[cfg(feature = "parking_lot")]
+pub mod parking_lot;
 mod region;
 mod report;
 pub(crate) mod sync;
+#[cfg(feature = "tokio")]
+pub mod tokio;
 mod waiting;
 
 use crate::site::LockSite;

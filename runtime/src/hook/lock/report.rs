@@ -211,7 +211,7 @@ fn wake_up(site: &'static LockSite) -> Option<Row> {
         lock: Some(site.unique_name()),
         ..snapshot::Key::of(Stack::pseudo(pseudo::WAKE_UP))
     };
-    let values = [stats.wake_ups.load(Relaxed) as i64, stats.wake_up.load(Relaxed) as i64, 0, 0];
+    let values = [stats.wake_ups.load(Relaxed) as i64, (stats.wake_up.load(Relaxed) as i64).max(0), 0, 0];
     Some(Row { key, values })
 }
 

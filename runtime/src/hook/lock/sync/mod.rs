@@ -10,7 +10,7 @@ use super::waiting::Waiting;
 use crate::{clock, trap};
 
 pub use barrier::Barrier;
-pub use condvar::{Condvar, WaitGuard};
+pub use condvar::Condvar;
 pub use mutex::MutexGuard;
 pub use once::{LazyLock, Once, OnceLock};
 pub use rwlock::{RwLockReadGuard, RwLockWriteGuard};
