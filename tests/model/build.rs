@@ -160,12 +160,6 @@ const FAULTS: &[Fault] = &[
         "0 => word >> SUM_SHIFT,",
     ),
     (
-        "who_gives_up_takes_its_debt_along",
-        "hook/lock/account.rs",
-        "self.charged_up_to(word, ticket).0 } else { now };",
-        "self.charged_up_to(word, ticket).0 } else { ticket.start };",
-    ),
-    (
         "two_clear_an_old_generation",
         "hook/lock/account.rs",
         "self.generation.compare_exchange(of, CHANGING, AcqRel, Relaxed).is_err()",

@@ -56,8 +56,7 @@ found! {
     a_charge_is_made_without_asking: two_holders_are_charged, "what was waited is charged";
     a_charge_notes_its_moment_late: a_holder_is_charged, "charged up to later";
     a_charge_is_published_relaxed: a_holder_is_charged, "charged up to later";
-    who_leaves_last_leaves_a_debt: a_holder_is_charged, "what was waited is charged";
-    who_gives_up_takes_its_debt_along: a_wait_is_cancelled, "what was waited is charged";
+    who_leaves_last_leaves_a_debt: a_holder_is_charged, "takes what is left";
     two_clear_an_old_generation: a_child_begins_anew, "more than was waited";
     a_generation_is_cleared_in_the_open: a_child_begins_anew, "more than was waited";
 }

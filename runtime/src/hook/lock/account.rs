@@ -155,8 +155,8 @@ impl Account {
         (from, charged)
     }
 
-    /// Somebody gives up waiting. What it waited stays due. Gives what of it nobody was, or is to be, charged for: not
-    /// more than nothing.
+    /// Somebody gives up waiting. What it waited stays due. Gives what of it is nobody's, as [`Left::gap`]: nothing, but
+    /// where a charge that is later than `now` had it already.
     pub(crate) fn cancel(&self, ticket: Ticket, now: u64, generation: u32) -> i64 {
         if !ticket.counted || ticket.generation != generation || !self.current(generation) {
             return 0;

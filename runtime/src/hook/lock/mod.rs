@@ -12,7 +12,7 @@ mod region;
 mod report;
 pub(crate) mod sync;
 #[cfg(feature = "tokio")]
-pub mod tokio;
+pub(crate) mod tokio;
 mod waiting;
 
 use crate::site::LockSite;
@@ -71,23 +71,23 @@ pub(crate) mod sealed {
 
 /// How each kind of lock is wrapped.
 macro_rules! wraps {
-    ($($lock:ident)::+) => {
-        impl<T> $crate::hook::lock::sealed::Sealed for $($lock)::+<T> {}
+    ($lock:ident of $($path:tt)+) => {
+        impl<T> $crate::hook::lock::sealed::Sealed for $($path)+::$lock<T> {}
 
-        impl<T> $crate::hook::lock::Lock for $($lock)::+<T> {
-            type Wrapped = $crate::hook::lock::Profiled<$($lock)::+<T>>;
+        impl<T> $crate::hook::lock::Lock for $($path)+::$lock<T> {
+            type Wrapped = $crate::hook::lock::Profiled<$($path)+::$lock<T>>;
 
             fn wrap(self, site: &'static $crate::site::LockSite) -> Self::Wrapped {
                 $crate::hook::lock::Profiled::with_site(site, self)
             }
         }
 
-        impl<T> $crate::hook::lock::Maker<$($lock)::+<T>> {
+        impl<T> $crate::hook::lock::Maker<$($path)+::$lock<T>> {
             /// Wraps it.
             pub const fn wrap(
                 site: &'static $crate::site::LockSite,
-                lock: $($lock)::+<T>,
-            ) -> $crate::hook::lock::Profiled<$($lock)::+<T>> {
+                lock: $($path)+::$lock<T>,
+            ) -> $crate::hook::lock::Profiled<$($path)+::$lock<T>> {
                 $crate::hook::lock::Profiled::with_site(site, lock)
             }
         }

@@ -6,7 +6,7 @@ use std::{fmt, ops};
 use crate::hook::lock::meter::Meter;
 use crate::hook::lock::{Alone, Profiled, wraps};
 
-wraps!(std::sync::Mutex);
+wraps!(Mutex of std::sync);
 
 impl<T> Profiled<std::sync::Mutex<T>> {
     /// An unlocked mutex. Its profile goes by the place this is called from.

@@ -10,7 +10,7 @@ use super::mutex::tried;
 use crate::hook::lock::meter::Meter;
 use crate::hook::lock::{Alone, Profiled, Shared, wraps};
 
-wraps!(std::sync::RwLock);
+wraps!(RwLock of std::sync);
 
 impl<T> Profiled<std::sync::RwLock<T>> {
     /// An unlocked one. Its profile goes by the place this is called from.
