@@ -32,7 +32,6 @@ impl Labels {
     }
 
     /// The one set of these pairs, which come sorted by key. Texts are cut at 255 bytes.
-    #[cfg_attr(profiled_portable, expect(dead_code, reason = "only CPU sampling asks"))]
     pub(crate) fn of(pairs: &[(&str, &str)]) -> Labels {
         let mut encoded = Vec::new();
         for text in pairs.iter().flat_map(|(key, value)| [key, value]) {

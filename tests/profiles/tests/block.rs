@@ -195,7 +195,10 @@ fn who_waits_right_now_is_there() {
             while before.1 < 100_000_000 {
                 assert!(begin.elapsed() < Duration::from_secs(60), "nobody waits: {before:?}");
                 let now = row(&read("block"), "block::stuck");
-                assert!(now.0 == 1 && now.1 > before.1 || now == (0, 0) && before == now, "{before:?} {now:?}");
+                assert!(
+                    now.0 == 1 && now.1 > before.1 || now == (0, 0) && before == now,
+                    "{before:?} {now:?}"
+                );
                 before = now;
                 thread::sleep(Duration::from_millis(5));
             }
@@ -271,16 +274,26 @@ fn text_reads_as_the_protobuf_does() {
         for name in ["block", "mutex"] {
             let binary = File::new(&format!("{name}.pb.gz"), &file(name));
             let form = text(name, 1);
-            let header = if name == "block" { "--- contention:\ncycles/second=" } else { "--- mutex:\ncycles/second=" };
+            let header = if name == "block" {
+                "--- contention:\ncycles/second="
+            } else {
+                "--- mutex:\ncycles/second="
+            };
             assert!(form.starts_with(header), "{form}");
-            assert!(form.contains(if name == "block" { "1 in 5000000 ns" } else { "1 contention in 10" }), "{form}");
+            assert!(
+                form.contains(if name == "block" { "1 in 5000000 ns" } else { "1 contention in 10" }),
+                "{form}"
+            );
             let textual = File::new(&format!("{name}.txt"), form.as_bytes());
             // Names are not in what pprof reads of a text: sums by address, which are rows.
             for (kind, unit) in [("contentions", "count"), ("delay", "ns")] {
                 let sum = |file: &File| -> f64 { file.top(kind, unit).iter().map(|row| row.1).sum() };
                 let (of_binary, of_text) = (sum(&binary), sum(&textual));
                 assert!(of_binary > 0.0, "{name} {kind}");
-                assert!((of_text / of_binary - 1.0).abs() < 1e-6, "{name} {kind}: {of_text} against {of_binary}");
+                assert!(
+                    (of_text / of_binary - 1.0).abs() < 1e-6,
+                    "{name} {kind}: {of_text} against {of_binary}"
+                );
             }
         }
     });

@@ -291,14 +291,16 @@ fn sixteen_threads_at_all_kinds() {
         let std_rwlock = profile_mutex!("all", std::sync::RwLock::new(0_u64));
         let pl_mutex = profile_mutex!("all", ::parking_lot::Mutex::new(0_u64));
         let pl_rwlock = profile_mutex!("all", ::parking_lot::RwLock::new(0_u64));
-        let pl_reentrant = profile_mutex!("all", ::parking_lot::ReentrantMutex::new(std::cell::Cell::new(0_u64)));
+        let pl_reentrant =
+            profile_mutex!("all", ::parking_lot::ReentrantMutex::new(std::cell::Cell::new(0_u64)));
         let tokio_mutex = profile_mutex!("all", ::tokio::sync::Mutex::new(0_u64));
         let tokio_rwlock = profile_mutex!("all", ::tokio::sync::RwLock::new(0_u64));
         let updates = AtomicU64::new(0);
         let end = Instant::now() + stress();
         thread::scope(|scope| {
             for thread in 0..16_u64 {
-                let (updates, all) = (&updates, (&std_mutex, &std_rwlock, &pl_mutex, &pl_rwlock, &pl_reentrant));
+                let (updates, all) =
+                    (&updates, (&std_mutex, &std_rwlock, &pl_mutex, &pl_rwlock, &pl_reentrant));
                 let (tokio_mutex, tokio_rwlock) = (&tokio_mutex, &tokio_rwlock);
                 scope.spawn(move || {
                     let mut n = thread;
@@ -317,7 +319,8 @@ fn sixteen_threads_at_all_kinds() {
                             5 => *tokio_mutex.blocking_lock() += 1,
                             6 => *tokio_rwlock.blocking_write() += 1,
                             7 => {
-                                let Some(mut value) = all.2.try_lock_for(Duration::from_micros(n >> 60)) else {
+                                let Some(mut value) = all.2.try_lock_for(Duration::from_micros(n >> 60))
+                                else {
                                     continue;
                                 };
                                 *value += 1;

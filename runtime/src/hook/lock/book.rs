@@ -50,7 +50,11 @@ const OUR_FRAMES: usize = 1;
 
 /// The bucket of an event on this thread, now: its stack, its labels, its scope. `None` inside ourselves.
 #[inline(never)]
-pub(super) fn here(buckets: &'static Buckets, what: u64, label: Option<(&str, &str)>) -> Option<&'static Bucket> {
+pub(super) fn here(
+    buckets: &'static Buckets,
+    what: u64,
+    label: Option<(&str, &str)>,
+) -> Option<&'static Bucket> {
     let bucket = local::with(|local| {
         local.enter(|| {
             let labels = match label {
@@ -153,7 +157,13 @@ mod tests {
     #[test]
     fn a_server_comes_back_with_its_weight() {
         static BUCKETS: Buckets = Buckets::new();
-        let key = Key { stack: Stack::pseudo(pseudo::UNKNOWN), labels: Labels::none(), scope: None, what: 1, rate: 0 };
+        let key = Key {
+            stack: Stack::pseudo(pseudo::UNKNOWN),
+            labels: Labels::none(),
+            scope: None,
+            what: 1,
+            rate: 0,
+        };
         let bucket = BUCKETS.get(key).unwrap();
         let count = || bucket.value().first.load(Relaxed) as f64 / COUNT_SCALE;
         served(0);

@@ -6,7 +6,7 @@ use std::time::SystemTime;
 use super::book::{self, BLOCK, BLOCK_RATE, COUNT_SCALE, MUTEX, MUTEX_FRACTION};
 use super::meter::Stats;
 use super::waiting::{self, Seen};
-use crate::profile::{Entry, Profile, Source};
+use crate::profile::{Entry, Profile, Source, View};
 use crate::record::{Kind, ValueType, pseudo};
 use crate::site::LockSite;
 use crate::snapshot::{self, Column, MAX_VALUES, Meta, Places, Row, Shape, Snapshot, Table, Unit};
@@ -41,21 +41,15 @@ impl Source for Block {
     }
 
     fn snapshot(&self, name: &'static str) -> Snapshot {
-        let sites = sites();
-        let rows = rows(&sites, false);
-        let shape = Shape::Contention { mutex: false };
-        let mut comments = vec![match BLOCK_RATE.load(Relaxed) {
-            0 => "block sampling is off; what is shown was recorded before".to_owned(),
-            1 => "every wait is recorded".to_owned(),
-            rate => format!("waits are sampled at 1 in {rate} ns waited; values are unbiased"),
-        }];
-        if waiting::unseen() > 0 {
-            let unseen = waiting::unseen();
-            comments.push(format!("{unseen} waits were not shown while they lasted: too many at once"));
-        }
-        comments.extend(folded(&BLOCK));
-        comments.extend(label::losses());
-        finish(name, rows, shape, comments, None)
+        self.all(name, false)
+    }
+
+    fn view(&self, name: &'static str, view: View) -> Option<Snapshot> {
+        (view == View::Waiting).then(|| self.all(name, true))
+    }
+
+    fn has_view(&self, view: View) -> bool {
+        view == View::Waiting
     }
 
     fn set_rate(&self, rate: u64) -> crate::error::Result<()> {
@@ -69,6 +63,26 @@ impl Source for Block {
             1 => "every wait".to_owned(),
             rate => format!("1 sample in {rate} ns waited"),
         })
+    }
+}
+
+impl Block {
+    fn all(&self, name: &'static str, apart: bool) -> Snapshot {
+        let sites = sites();
+        let rows = rows(&sites, apart);
+        let shape = Shape::Contention { mutex: false };
+        let mut comments = vec![match BLOCK_RATE.load(Relaxed) {
+            0 => "block sampling is off; what is shown was recorded before".to_owned(),
+            1 => "every wait is recorded".to_owned(),
+            rate => format!("waits are sampled at 1 in {rate} ns waited; values are unbiased"),
+        }];
+        if waiting::unseen() > 0 {
+            let unseen = waiting::unseen();
+            comments.push(format!("{unseen} waits were not shown while they lasted: too many at once"));
+        }
+        comments.extend(folded(&BLOCK));
+        comments.extend(label::losses());
+        finish(name, rows, shape, comments, None)
     }
 }
 
@@ -223,6 +237,9 @@ const COLUMNS: &[Column] = &[
     Column { title: "wait p50", unit: Unit::Nanoseconds },
     Column { title: "wait p99", unit: Unit::Nanoseconds },
     Column { title: "wait max", unit: Unit::Nanoseconds },
+    Column { title: "hold p50", unit: Unit::Nanoseconds },
+    Column { title: "hold p99", unit: Unit::Nanoseconds },
+    Column { title: "hold max", unit: Unit::Nanoseconds },
 ];
 
 fn figures(site: &'static LockSite) -> Table {
@@ -231,6 +248,7 @@ fn figures(site: &'static LockSite) -> Table {
     let figure = |of: fn(&Stats) -> u64| Some(stats.map_or(0, of) as f64);
     let contended = figure(|stats| stats.contended.load(Relaxed));
     let quantiles = stats.and_then(|stats| stats.waits.quantiles([0.5, 0.99]));
+    let holds = stats.and_then(|stats| stats.holds.quantiles([0.5, 0.99]));
     let cells = vec![
         Some(acquired),
         contended,
@@ -239,6 +257,10 @@ fn figures(site: &'static LockSite) -> Table {
         quantiles.map(|all| all[0] as f64),
         quantiles.map(|all| all[1] as f64),
         figure(|stats| stats.waits.max()),
+        holds.map(|all| all[0] as f64),
+        holds.map(|all| all[1] as f64),
+        // Of a sample, and of those who held it alone.
+        holds.and(stats).map(|stats| stats.holds.max() as f64),
     ];
     Table { columns: COLUMNS, rows: vec![(site.unique_name().to_owned(), cells)] }
 }

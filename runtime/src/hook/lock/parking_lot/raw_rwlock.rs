@@ -139,10 +139,8 @@ unsafe impl lock_api::RawRwLockDowngrade for RawRwLock {
 // SAFETY: as above.
 unsafe impl lock_api::RawRwLockRecursive for RawRwLock {
     fn lock_shared_recursive(&self) {
-        let has = self.get(
-            || self.lock.try_lock_shared_recursive(),
-            || yes(self.lock.lock_shared_recursive()),
-        );
+        let has =
+            self.get(|| self.lock.try_lock_shared_recursive(), || yes(self.lock.lock_shared_recursive()));
         self.shared(has);
     }
 

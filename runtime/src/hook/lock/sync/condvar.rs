@@ -49,11 +49,7 @@ impl<T> sealed::Sealed for MutexGuard<'_, T> {
         MutexGuard::of(meter, on.wait(inner))
     }
 
-    fn wait_timeout(
-        self,
-        on: &std::sync::Condvar,
-        time: Duration,
-    ) -> LockResult<(Self, WaitTimeoutResult)> {
+    fn wait_timeout(self, on: &std::sync::Condvar, time: Duration) -> LockResult<(Self, WaitTimeoutResult)> {
         let MutexGuard { hold, inner } = self;
         let meter = hold.0;
         drop(hold);
@@ -103,11 +99,7 @@ impl<T> sealed::Sealed for std::sync::MutexGuard<'_, T> {
         on.wait(self)
     }
 
-    fn wait_timeout(
-        self,
-        on: &std::sync::Condvar,
-        time: Duration,
-    ) -> LockResult<(Self, WaitTimeoutResult)> {
+    fn wait_timeout(self, on: &std::sync::Condvar, time: Duration) -> LockResult<(Self, WaitTimeoutResult)> {
         on.wait_timeout(self, time)
     }
 
@@ -177,11 +169,7 @@ impl Condvar {
     ///
     /// # Errors
     /// If the mutex is poisoned when it is locked again, with the guard inside.
-    pub fn wait_timeout<G: WaitGuard>(
-        &self,
-        guard: G,
-        time: Duration,
-    ) -> LockResult<(G, WaitTimeoutResult)> {
+    pub fn wait_timeout<G: WaitGuard>(&self, guard: G, time: Duration) -> LockResult<(G, WaitTimeoutResult)> {
         waits(|| guard.wait_timeout(&self.0, time))
     }
 

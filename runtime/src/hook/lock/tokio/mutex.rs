@@ -47,9 +47,7 @@ impl<T: ?Sized> Profiled<sync::Mutex<T>> {
     pub fn blocking_lock(&self) -> MutexGuard<'_, T> {
         let inner = match self.lock.try_lock() {
             Ok(inner) => inner,
-            Err(_) => {
-                self.meter.wait(|| self.lock.try_lock().ok(), || self.lock.blocking_lock(), |_| true)
-            }
+            Err(_) => self.meter.wait(|| self.lock.try_lock().ok(), || self.lock.blocking_lock(), |_| true),
         };
         MutexGuard::new(&self.meter, inner)
     }
