@@ -35,7 +35,8 @@ const HOMES: &[(&str, &[&str])] = &[
     ("prost::", &["encode"]),
     ("flate2::", &["encode"]),
     ("hyper::", &["surface"]),
-    ("tokio::", &["surface", "hook"]),
+    // `on` has a module of that name.
+    ("tokio::", &["surface", "hook", "on"]),
     ("parking_lot::", &["hook"]),
     ("inferno::", &["encode"]),
     ("::criterion::", &["surface"]),

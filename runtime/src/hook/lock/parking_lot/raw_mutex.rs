@@ -39,7 +39,6 @@ impl RawMutex {
 // SAFETY: it is `parking_lot`'s mutex: locked where a guard of that was had and forgotten, unlocked where that would have
 // been dropped.
 unsafe impl lock_api::RawMutex for RawMutex {
-    #[expect(clippy::declare_interior_mutable_const, reason = "that is what the trait asks for")]
     const INIT: RawMutex = RawMutex::new(Meter::here(|| "parking_lot::Mutex"));
 
     type GuardMarker = <::parking_lot::RawMutex as lock_api::RawMutex>::GuardMarker;

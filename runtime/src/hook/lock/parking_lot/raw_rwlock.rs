@@ -56,20 +56,20 @@ impl RawRwLock {
 }
 
 /// What waits for as long as it takes has the lock then.
-fn yes(_: ()) -> bool {
+fn yes(wait: impl FnOnce()) -> bool {
+    wait();
     true
 }
 
 // SAFETY: it is `parking_lot`'s lock, with every call passed on.
 unsafe impl lock_api::RawRwLock for RawRwLock {
-    #[expect(clippy::declare_interior_mutable_const, reason = "that is what the trait asks for")]
     const INIT: RawRwLock = RawRwLock::new(Meter::here(|| "parking_lot::RwLock"));
 
     type GuardMarker = <Raw as lock_api::RawRwLock>::GuardMarker;
 
     #[inline]
     fn lock_shared(&self) {
-        self.shared(self.get(|| self.lock.try_lock_shared(), || yes(self.lock.lock_shared())));
+        self.shared(self.get(|| self.lock.try_lock_shared(), || yes(|| self.lock.lock_shared())));
     }
 
     #[inline]
@@ -86,7 +86,7 @@ unsafe impl lock_api::RawRwLock for RawRwLock {
 
     #[inline]
     fn lock_exclusive(&self) {
-        self.alone(self.get(|| self.lock.try_lock_exclusive(), || yes(self.lock.lock_exclusive())));
+        self.alone(self.get(|| self.lock.try_lock_exclusive(), || yes(|| self.lock.lock_exclusive())));
     }
 
     #[inline]
@@ -140,7 +140,7 @@ unsafe impl lock_api::RawRwLockDowngrade for RawRwLock {
 unsafe impl lock_api::RawRwLockRecursive for RawRwLock {
     fn lock_shared_recursive(&self) {
         let has =
-            self.get(|| self.lock.try_lock_shared_recursive(), || yes(self.lock.lock_shared_recursive()));
+            self.get(|| self.lock.try_lock_shared_recursive(), || yes(|| self.lock.lock_shared_recursive()));
         self.shared(has);
     }
 
@@ -152,7 +152,7 @@ unsafe impl lock_api::RawRwLockRecursive for RawRwLock {
 // SAFETY: as above.
 unsafe impl lock_api::RawRwLockUpgrade for RawRwLock {
     fn lock_upgradable(&self) {
-        self.shared(self.get(|| self.lock.try_lock_upgradable(), || yes(self.lock.lock_upgradable())));
+        self.shared(self.get(|| self.lock.try_lock_upgradable(), || yes(|| self.lock.lock_upgradable())));
     }
 
     fn try_lock_upgradable(&self) -> bool {
@@ -167,7 +167,7 @@ unsafe impl lock_api::RawRwLockUpgrade for RawRwLock {
 
     unsafe fn upgrade(&self) {
         // SAFETY: the caller holds it.
-        let has = unsafe { self.get(|| self.lock.try_upgrade(), || yes(self.lock.upgrade())) };
+        let has = unsafe { self.get(|| self.lock.try_upgrade(), || yes(|| self.lock.upgrade())) };
         self.alone(has);
     }
 

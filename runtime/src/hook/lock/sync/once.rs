@@ -9,6 +9,7 @@ use super::{waits, waits_unless};
 /// [`std::sync::Once`]: who waits while another thread runs the closure is in the profile `block`.
 pub struct Once(std::sync::Once);
 
+#[expect(clippy::new_without_default, reason = "the standard library's has none")]
 impl Once {
     /// One that nothing was called with yet.
     #[must_use]
