@@ -169,7 +169,17 @@ fn every_kind_of_wait_is_there_with_its_stack() {
             let delay = sample.value("delay");
             assert!(delay > LONG.as_nanos() as i64 / 10 && delay <= whole, "{function}: {delay} of {whole}");
         }
-        let join = read("block");
+        let block = read("block");
+        for function in ["block::once", "block::once_lock", "block::lazy_lock"] {
+            let maker = format!("{function}::{{{{closure}}}}");
+            let made = |sample: &&Sample| sample.frames.first().is_some_and(|frame| frame.name == maker);
+            assert_eq!(
+                block.samples().iter().filter(made).count(),
+                0,
+                "{maker} makes it and waits for nobody"
+            );
+        }
+        let join = block;
         let sample = join.find(&["block::join"]);
         assert_eq!(sample[0].text("region"), Some("join"));
     });
