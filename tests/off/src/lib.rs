@@ -171,7 +171,9 @@ pub fn waits() -> u32 {
     let sum = read.map_or(0, |n| *n);
     let written: LockResult<RwLockWriteGuard<'_, u32>> = named.write();
     drop(written.map(|mut n| *n += 1));
-    ONCE.call_once(|| drop(SET.set(2)));
+    ONCE.call_once(|| {
+        let _ = SET.set(2);
+    });
     let _leader = Barrier::new(1).wait().is_leader();
     let ready = READY.0.lock().and_then(|guard| READY.1.wait_while(guard, |ready| !*ready));
     let (sender, receiver) = mpsc::sync_channel(1);
