@@ -45,6 +45,34 @@ both! {
     lock_profiled contended_profiled profiled::sync::Mutex<u64>
 }
 
+/// The same for locks that are not poisoned.
+#[cfg(feature = "parking_lot")]
+macro_rules! parking {
+    ($($name:ident $contended:ident $type:ty)*) => {$(
+        #[inline(never)]
+        fn $name<const COPY: u64>(lock: &$type, times: u64) {
+            for _ in 0..times {
+                *black_box(lock).lock() += COPY;
+            }
+        }
+
+        #[inline(never)]
+        fn $contended(lock: &$type, times: u64) {
+            for n in 0..times {
+                let mut sum = lock.lock();
+                *sum = steps(*sum, 25);
+                drop(sum);
+                black_box(steps(n, 100));
+            }
+        }
+    )*};
+}
+#[cfg(feature = "parking_lot")]
+parking! {
+    parking_plain parking_contended_plain parking_lot::Mutex<u64>
+    parking_profiled parking_contended_profiled profiled::parking_lot::Mutex<u64>
+}
+
 fn steps(mut x: u64, n: u64) -> u64 {
     for _ in 0..n {
         x = (x ^ x >> 7).wrapping_mul(0x9e37_79b9_7f4a_7c15);
@@ -53,26 +81,41 @@ fn steps(mut x: u64, n: u64) -> u64 {
 }
 
 macro_rules! copies {
-    ($($n:literal)*) => {
-        [$((lock_plain::<$n> as fn(&_, u64), lock_profiled::<$n> as fn(&_, u64))),*]
+    ($plain:ident $profiled:ident $($n:literal)*) => {
+        [$(($plain::<$n> as fn(&_, u64), $profiled::<$n> as fn(&_, u64))),*]
+    };
+}
+
+/// The rows of one kind of lock.
+macro_rules! rows {
+    ($table:ident $what:literal $plain:expr, $with:expr, $one:ident $one_profiled:ident $many:ident $many_profiled:ident) => {
+        let (without, with) = ($plain, $with);
+        let slices = copies!($one $one_profiled 1 2 3 4 5 6 7 8).map(|(plain, profiled)| {
+            (move |n| timed(|| plain(&without.0, n)), move |n| timed(|| profiled(&with.0, n)))
+        });
+        let pairs: Vec<_> = slices.iter().map(|(without, with)| Pair { with, without }).collect();
+        $table.row(concat!($what, ", lock and unlock"), Target::Ratio(1.06), &pairs);
+        for threads in [2, 4] {
+            let team = Team::new(threads);
+            let (plain, profiled): (Job, Job) =
+                (Arc::new(|n| $many(&without.0, n)), Arc::new(|n| $many_profiled(&with.0, n)));
+            let without: Slice<'_> = &|n| team.run(&plain, n);
+            let with: Slice<'_> = &|n| team.run(&profiled, n);
+            let what = format!("{}, {threads} threads meet", $what);
+            $table.long_row(&what, Target::Ratio(1.05), &[Pair { with, without }]);
+        }
     };
 }
 
 fn main() {
     let mut table = Table::new("locks");
-    let (without, with) = (plain(), profiled());
-    let slices = copies!(1 2 3 4 5 6 7 8).map(|(plain, profiled)| {
-        (move |n| timed(|| plain(&without.0, n)), move |n| timed(|| profiled(&with.0, n)))
-    });
-    let pairs: Vec<_> = slices.iter().map(|(without, with)| Pair { with, without }).collect();
-    table.row("std Mutex, lock and unlock", Target::Ratio(1.06), &pairs);
-
-    for (threads, what) in [(2, "the same, 2 threads meet"), (4, "the same, 4 threads meet")] {
-        let team = Team::new(threads);
-        let (plain, profiled): (Job, Job) =
-            (Arc::new(|n| contended_plain(&without.0, n)), Arc::new(|n| contended_profiled(&with.0, n)));
-        let without: Slice<'_> = &|n| team.run(&plain, n);
-        let with: Slice<'_> = &|n| team.run(&profiled, n);
-        table.long_row(what, Target::Ratio(1.05), &[Pair { with, without }]);
+    rows!(table "std Mutex" plain(), profiled(), lock_plain lock_profiled contended_plain contended_profiled);
+    #[cfg(feature = "parking_lot")]
+    {
+        let plain: &Apart<parking_lot::Mutex<u64>> = Box::leak(Box::new(Apart(parking_lot::Mutex::new(0))));
+        let lock = profiled::profile_mutex!("measured too", parking_lot::Mutex::new(0));
+        let profiled: &Apart<profiled::parking_lot::Mutex<u64>> = Box::leak(Box::new(Apart(lock)));
+        rows!(table "parking_lot" plain, profiled,
+            parking_plain parking_profiled parking_contended_plain parking_contended_profiled);
     }
 }

@@ -7,6 +7,7 @@
 //! peak is written to its file: then it waits for the disk.
 use std::cell::UnsafeCell;
 use std::ops::{Deref, DerefMut};
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::sync::{Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, TryLockError};
 
 use crate::{local, trap};
@@ -160,13 +161,24 @@ extern "C" fn after_in_parent() {
     after();
 }
 
+/// How many forks there are between this process and the one that it began as. What notes it can tell later whether
+/// it was made in another process.
+static GENERATION: AtomicU32 = AtomicU32::new(0);
+
+pub(crate) fn generation() -> u32 {
+    GENERATION.load(Relaxed)
+}
+
 extern "C" fn after_in_child() {
+    // Never `u32::MAX`, which says something else in those that note it.
+    GENERATION.store((generation() + 1) & (u32::MAX >> 1), Relaxed);
     if after() {
         // From the bottom up: threads are gone, then what ran on them.
         local::after_fork_in_child();
         crate::stack::after_fork_in_child();
         crate::hook::alloc::after_fork_in_child();
         crate::hook::interpose::after_fork_in_child();
+        crate::hook::lock::after_fork_in_child();
         crate::signal::after_fork_in_child();
         crate::symbol::after_fork_in_child();
     }

@@ -223,6 +223,13 @@ pub(crate) fn interned() -> store::Labels {
     current_set().map_or(store::Labels::none(), |set| store::Labels::intern(set.encoded()))
 }
 
+/// The same with one more label, which wins over one of its key.
+pub(crate) fn interned_with(key: &str, value: &str) -> store::Labels {
+    let mut set = Set::inherit();
+    set.insert(key, value);
+    store::Labels::intern(set.encoded())
+}
+
 /// The encoded labels in force, for a signal handler on this thread: no lock, no allocation.
 #[cfg_attr(profiled_portable, expect(dead_code, reason = "only a signal handler asks"))]
 pub(crate) fn encoded() -> &'static [u8] {

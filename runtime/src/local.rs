@@ -12,11 +12,14 @@ mod meter;
 use std::cell::Cell;
 use std::ffi::c_void;
 use std::ptr;
-use std::sync::atomic::{AtomicI32, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{
+    AtomicI32, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed, Ordering::SeqCst,
+    compiler_fence,
+};
 
 use crate::fork::Lock;
-use crate::local::counter::Counter;
-use crate::local::directory::{CHUNK, Chunk, Directory, NOBODYS};
+pub(crate) use crate::local::counter::Counter;
+use crate::local::directory::{CHUNK, Chunk, Directory, FIRST_ID, NEAR, NOBODYS};
 pub(crate) use crate::local::meter::{Meter, Metered};
 use crate::rate::Random;
 use crate::site::FunctionSite;
@@ -27,9 +30,6 @@ use crate::sys;
 /// Sites that can be counted in one process: functions, locks. Beyond it sites go uncounted, and say so. With the
 /// [`FIRST_ID`] the last id is 65 535.
 pub(crate) const MAX_SITES: usize = (1 << 16) - FIRST_ID as usize;
-
-/// The id of the first site. 0 is that of a site without one, and the chunk it would be in is never there.
-const FIRST_ID: u32 = CHUNK as u32;
 
 /// Scopes of a thread that are noted by name; deeper ones only move the depth.
 pub(crate) const MAX_SCOPES: usize = 120;
@@ -99,6 +99,8 @@ pub(crate) struct Local {
     pub(crate) locks: Cell<u32>,
     /// Its counters, or [`NOBODYS`], in which there are none.
     directory: Cell<*const Directory>,
+    /// How many of the near ones in there are its own: all or none.
+    near: Cell<u32>,
     scopes: Cell<*const Scopes>,
     thread: Cell<*const Thread>,
     random: Cell<u64>,
@@ -117,6 +119,7 @@ thread_local! {
             ending: Cell::new(false),
             locks: Cell::new(0),
             directory: Cell::new(&raw const NOBODYS),
+            near: Cell::new(0),
             scopes: Cell::new(&raw const NOWHERE),
             thread: Cell::new(ptr::null()),
             random: Cell::new(0),
@@ -152,7 +155,7 @@ impl Local {
     #[inline(always)]
     pub(crate) fn counter(&self, id: u32) -> Option<&Counter> {
         // SAFETY: `NOBODYS`, or the directory of a block, which lives for ever.
-        unsafe { &*self.directory.get() }.counter(id)
+        unsafe { &*self.directory.get() }.counter(id, self.near.get())
     }
 
     /// The scopes this thread is in.
@@ -284,14 +287,16 @@ fn make_room(local: &Local, id: u32) -> bool {
     }
     let mut registry = REGISTRY.lock();
     let Some(thread) = registry.block_of(local) else { return false };
-    // Chunks never move: a signal handler that counts meanwhile, or was interrupted while it did, finds the one that is
-    // there or none.
+    // Nothing ever moves: a signal handler that counts meanwhile, or was interrupted while it did, finds the counter that
+    // is there or none.
+    local.directory.set(thread.directory);
+    compiler_fence(SeqCst);
+    local.near.set(NEAR);
     let slot = thread.directory.slot(id);
-    if slot.load(Relaxed).is_null() {
+    if id - FIRST_ID >= NEAR && slot.load(Relaxed).is_null() {
         let Some(chunk) = registry.chunk() else { return false };
         slot.store(chunk, Relaxed);
     }
-    local.directory.set(thread.directory);
     true
 }
 
@@ -334,7 +339,7 @@ pub(crate) fn total(id: u32) -> u64 {
     let Some(place) = place(id) else { return 0 };
     let registry = REGISTRY.lock();
     let running: u64 =
-        registry.threads().filter_map(|thread| thread.directory.counter(id)).map(Counter::total).sum();
+        registry.threads().filter_map(|thread| thread.directory.counter(id, NEAR)).map(Counter::total).sum();
     running + FOLDED[place].load(Relaxed)
 }
 
@@ -425,6 +430,12 @@ impl Registry {
             self.metered.add(metered);
             thread.meter.store(ptr::null_mut(), Relaxed);
         }
+        for (counter, total) in thread.directory.near().zip(&FOLDED).take(self.sites) {
+            match counter.take() {
+                0 => {}
+                count => _ = total.fetch_add(count, Relaxed),
+            }
+        }
         let slots = thread.directory.slots().skip(1);
         for (slot, totals) in slots.zip(FOLDED.chunks(CHUNK)).take(self.sites.div_ceil(CHUNK)) {
             let chunk = slot.swap(ptr::null_mut(), Relaxed);
@@ -451,6 +462,8 @@ unsafe extern "C" fn thread_ended(thread: *mut c_void) {
         return;
     }
     with(|local| {
+        local.near.set(0);
+        compiler_fence(SeqCst);
         local.directory.set(&raw const NOBODYS);
         local.scopes.set(&raw const NOWHERE);
         local.thread.set(ptr::null());

@@ -21,16 +21,16 @@ pub mod heap {
     };
 }
 
-/// Waiting: who waited, and how long.
+/// Waiting: who waited, and how long, and who waits right now.
 ///
-/// The profile `block` has the waits for wrapped locks ([`profile_mutex!`](crate::profile_mutex!), [`sync`](crate::sync)).
-/// With the feature `interpose`, on Linux with glibc, it has those of the whole process: whatever waits through a futex, in
-/// any dependency, and joins of threads. Their label `wait` says for what: `mutex`, `rwlock`, `once`, `condvar`, `park`,
-/// `channel`, `join`, or `futex` for what is none of these; the label `idle` names the pool whose thread waits for work.
-/// Text leaves idle rows out, over HTTP unless `idle=1`. A comment says whether it is active. Only waits that are over are
-/// in it.
+/// Locks, condition variables, channels and initialisations of [`sync`] are in the profile `block` by themselves; any
+/// other wait is with [`region`](block::region). With the feature `interpose`, on Linux with glibc, it has those of the
+/// whole process besides, as soon as they are over: whatever waits through a futex, in any dependency, and joins of
+/// threads. Their label `wait` says for what: `mutex`, `rwlock`, `once`, `condvar`, `park`, `channel`, `join`, or `futex` for
+/// what is none of these; the label `idle` names the pool whose thread waits for work. Text leaves idle rows out, over
+/// HTTP unless `idle=1`. A comment says whether it is active.
 pub mod block {
-    pub use crate::hook::lock::set_block_rate as set_rate;
+    pub use crate::hook::lock::{Region, region, set_block_rate as set_rate};
 }
 
 /// Contention: who held a lock while others waited.
@@ -54,13 +54,36 @@ pub mod labels {
     pub use crate::label::{Labels, current, with};
 }
 
-/// The standard library's locks, profiled.
+/// The standard library's locks, channels and the like, profiled, name for name.
+///
+/// With this crate switched off they are the originals. Spell these types, not the standard library's, wherever the type of
+/// a profiled lock or its guard is named, and the code compiles in both states.
 pub mod sync {
-    pub use crate::hook::lock::{Lock, MutexGuard, Profiled};
-    pub use std::sync::{LockResult, PoisonError, TryLockError, TryLockResult};
+    pub use crate::hook::lock::sync::{
+        Barrier, Condvar, LazyLock, MutexGuard, Once, OnceLock, RwLockReadGuard, RwLockWriteGuard, mpsc,
+    };
+    pub use crate::hook::lock::{Lock, Profiled};
+    pub use std::sync::{
+        BarrierWaitResult, LockResult, OnceState, PoisonError, TryLockError, TryLockResult, WaitTimeoutResult,
+    };
 
     /// [`std::sync::Mutex`], profiled; with this crate switched off it is that very type.
     pub type Mutex<T> = Profiled<std::sync::Mutex<T>>;
+    /// [`std::sync::RwLock`], profiled; with this crate switched off it is that very type.
+    pub type RwLock<T> = Profiled<std::sync::RwLock<T>>;
+}
+
+/// Locks of `parking_lot` 0.12, profiled, name for name. With this crate switched off they are the originals.
+#[cfg(feature = "parking_lot")]
+pub use crate::hook::lock::parking_lot;
+
+/// Of `tokio`.
+#[cfg(feature = "tokio")]
+pub mod tokio {
+    /// Its locks and channels, profiled, name for name. With this crate switched off they are the originals.
+    pub mod sync {
+        pub use crate::hook::lock::tokio::*;
+    }
 }
 
 /// What our macros expand to. Not part of the API.

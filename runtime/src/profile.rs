@@ -32,9 +32,9 @@ pub(crate) trait Source: Sync + RefUnwindSafe {
         None
     }
 
-    /// Whether it has views.
+    /// Whether it has this view.
     #[cfg_attr(not(feature = "http"), expect(dead_code, reason = "only the server asks"))]
-    fn has_views(&self) -> bool {
+    fn has_view(&self, _view: View) -> bool {
         false
     }
 
@@ -75,6 +75,8 @@ pub(crate) enum View {
     OlderThan(Duration),
     /// Its state when there was most of it.
     Peak,
+    /// What is not over yet in rows of its own.
+    Waiting,
 }
 
 /// How a window is sampled.

@@ -21,6 +21,7 @@ const FILES: &[File] = &[
     ),
     ("store/intern.rs", &[]),
     ("local/meter.rs", &[("std::thread::yield_now()", "loom::thread::yield_now()")]),
+    ("hook/lock/account.rs", &[("#[cfg(test)]\n    pub(crate) fn", "pub(crate) fn")]),
 ];
 
 /// A fault: its name, the file, what is there, and what is wrong.
@@ -124,6 +125,52 @@ const FAULTS: &[Fault] = &[
         "self.kept.store(left, Release);",
         "self.kept.store(left, Relaxed);",
     ),
+    (
+        "a_charge_is_made_without_asking",
+        "hook/lock/account.rs",
+        "match self.word.compare_exchange(word, charged, AcqRel, Acquire) {
+                Ok(_)",
+        "match { self.word.store(charged, Release); Ok::<u64, u64>(0) } {
+                Ok(_)",
+    ),
+    (
+        "a_charge_notes_its_moment_late",
+        "hook/lock/account.rs",
+        "self.last.fetch_max(now, AcqRel);
+            let charged = word.wrapping_add((due as u64) << SUM_SHIFT);
+            match self.word.compare_exchange(word, charged, AcqRel, Acquire) {
+                Ok(_) => return Some(due as u64),",
+        "let charged = word.wrapping_add((due as u64) << SUM_SHIFT);
+            match self.word.compare_exchange(word, charged, AcqRel, Acquire) {
+                Ok(_) => {
+                    self.last.fetch_max(now, AcqRel);
+                    return Some(due as u64);
+                }",
+    ),
+    (
+        "a_charge_is_published_relaxed",
+        "hook/lock/account.rs",
+        "match self.word.compare_exchange(word, charged, AcqRel, Acquire) {",
+        "match self.word.compare_exchange(word, charged, Relaxed, Relaxed) {",
+    ),
+    (
+        "who_leaves_last_leaves_a_debt",
+        "hook/lock/account.rs",
+        "1 => word >> SUM_SHIFT,",
+        "0 => word >> SUM_SHIFT,",
+    ),
+    (
+        "two_clear_an_old_generation",
+        "hook/lock/account.rs",
+        "self.generation.compare_exchange(of, CHANGING, AcqRel, Relaxed).is_err()",
+        "{ self.generation.store(CHANGING, Relaxed); false }",
+    ),
+    (
+        "a_generation_is_cleared_in_the_open",
+        "hook/lock/account.rs",
+        "if of == CHANGING || self.generation.compare_exchange(of, CHANGING, AcqRel, Relaxed).is_err() {",
+        "if self.generation.compare_exchange(of, generation, AcqRel, Relaxed).is_err() {",
+    ),
 ];
 
 fn main() {
@@ -162,11 +209,13 @@ fn main() {
                     #[path = {intern:?}] pub(crate) mod intern;
                 }}
                 #[path = {meter:?}] pub(crate) mod meter;
+                #[path = {account:?}] pub(crate) mod account;
                 #[path = {models:?}] pub mod models;
             }}\n",
             live = folder.join("live.rs"),
             intern = folder.join("intern.rs"),
             meter = folder.join("meter.rs"),
+            account = folder.join("account.rs"),
         )
         .unwrap();
     }

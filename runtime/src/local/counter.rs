@@ -5,13 +5,16 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 ///
 /// The count is kept times 32, and the count of the next sample minus 31 plus the logarithm of its weight: one
 /// comparison tells whether a call is sampled, and the weight costs no word of its own.
-#[derive(Default)]
 pub(crate) struct Counter {
     pub(super) count: AtomicU64,
     pub(super) next: AtomicU64,
 }
 
 impl Counter {
+    pub(crate) const fn new() -> Counter {
+        Counter { count: AtomicU64::new(0), next: AtomicU64::new(0) }
+    }
+
     /// Counts one event.
     #[inline(always)]
     pub(crate) fn add(&self) {
@@ -60,7 +63,7 @@ mod tests {
 
     #[test]
     fn gaps_and_weights_come_back_as_they_went_in() {
-        let counter = Counter::default();
+        let counter = Counter::new();
         assert!(counter.add_and_test(), "the first event is sampled");
         assert_eq!(counter.draw(5, 3), 0, "for itself alone");
         for n in 1..5 {

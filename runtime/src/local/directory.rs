@@ -1,7 +1,11 @@
 #![expect(unsafe_code, reason = "chunks of the arena, which live for ever")]
-//! Where a thread's counters are: a directory of small chunks, by the site's id.
+//! Where a thread's counters are, by the site's id: those of the first 128 sites side by side, and a directory of small
+//! chunks for all others.
 //!
-//! A thread has chunks for the sites that it calls, whatever others call. Per thread that is some 8 KiB at 10 000
+//! Most programs have no more sites than are near, and what most of the others call oftenest was called early. To reach
+//! a counter there is one load less, which a lock would have to wait for between its two atomic instructions.
+//!
+//! A thread has chunks for the sites that it calls, whatever others call. Per thread that is some 10 KiB at 10 000
 //! sites, 32 at 65 000 (the pages of the directory that are looked at), and 256 bytes for each sixteen neighbouring sites of
 //! which it calls any: 1 000 threads that call 50 of 10 000 sites each, here and there, take 20 MB, and not the 160 of an
 //! array a thread. Ids are given out at the first call, so that what is called together lies together.
@@ -14,6 +18,12 @@ use std::sync::atomic::{AtomicPtr, Ordering::Relaxed};
 use crate::local::counter::Counter;
 use crate::store::arena;
 
+/// The id of the first site. 0 is that of a site without one, and the chunk it would be in is never there.
+pub(super) const FIRST_ID: u32 = CHUNK as u32;
+
+/// Sites whose counters are near.
+pub(super) const NEAR: u32 = 128;
+
 /// Counters of a chunk.
 pub(super) const CHUNK: usize = 16;
 
@@ -25,11 +35,19 @@ const CHUNKS: usize = (1 << 16) / CHUNK;
 #[repr(align(128))]
 pub(super) struct Chunk([Counter; CHUNK]);
 
-/// The chunks that a thread has, null where it has none.
-pub(super) struct Directory([AtomicPtr<Chunk>; CHUNKS]);
+/// A thread's counters.
+#[repr(C, align(128))]
+pub(super) struct Directory {
+    near: [Counter; NEAR as usize],
+    /// The chunks that it has, null where it has none, and where the counters are near.
+    chunks: [AtomicPtr<Chunk>; CHUNKS],
+}
 
 /// That of threads that have none.
-pub(super) static NOBODYS: Directory = Directory([const { AtomicPtr::new(ptr::null_mut()) }; CHUNKS]);
+pub(super) static NOBODYS: Directory = Directory {
+    near: [const { Counter::new() }; NEAR as usize],
+    chunks: [const { AtomicPtr::new(ptr::null_mut()) }; CHUNKS],
+};
 
 impl Directory {
     /// An empty one, for ever. `None`: memory is out.
@@ -43,19 +61,29 @@ impl Directory {
     /// Where the chunk of this id is. No id has more than sixteen bits.
     #[inline(always)]
     pub(super) fn slot(&self, id: u32) -> &AtomicPtr<Chunk> {
-        &self.0[usize::from(id as u16) / CHUNK]
+        &self.chunks[usize::from(id as u16) / CHUNK]
     }
 
-    /// The counter of this id, if its chunk is there.
+    /// The counter of this id, of those `near` counters that are the thread's, or if its chunk is there.
     #[inline(always)]
-    pub(super) fn counter(&self, id: u32) -> Option<&Counter> {
+    pub(super) fn counter(&self, id: u32, near: u32) -> Option<&Counter> {
+        debug_assert!(near <= NEAR);
+        let place = id.wrapping_sub(FIRST_ID);
+        if place < near {
+            // SAFETY: `near` is at most their number.
+            return Some(unsafe { self.near.get_unchecked(place as usize) });
+        }
         // SAFETY: chunks live for ever.
         let chunk = unsafe { self.slot(id).load(Relaxed).as_ref()? };
         Some(&chunk.0[id as usize % CHUNK])
     }
 
+    pub(super) fn near(&self) -> impl Iterator<Item = &Counter> {
+        self.near.iter()
+    }
+
     pub(super) fn slots(&self) -> impl Iterator<Item = &AtomicPtr<Chunk>> {
-        self.0.iter()
+        self.chunks.iter()
     }
 }
 

@@ -31,6 +31,7 @@ pub mod heap {
 
 /// Waiting: who waited, and how long.
 pub mod block {
+    pub use super::lock::{Region, region};
     pub use super::settings::set_block_rate as set_rate;
 }
 
@@ -49,12 +50,39 @@ pub mod labels {
     pub use super::label::{Labels, current, with};
 }
 
-/// The standard library's locks, themselves.
+/// The standard library's locks, channels and the like, themselves.
 pub mod sync {
-    pub use std::sync::{LockResult, Mutex, MutexGuard, PoisonError, TryLockError, TryLockResult};
+    pub use std::sync::{
+        Barrier, BarrierWaitResult, Condvar, LazyLock, LockResult, Mutex, MutexGuard, Once, OnceLock,
+        OnceState, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, TryLockError, TryLockResult,
+        WaitTimeoutResult, mpsc,
+    };
 
     /// The lock itself.
     pub type Profiled<L> = L;
+}
+
+/// Locks of `parking_lot` 0.12, themselves.
+#[cfg(feature = "parking_lot")]
+pub mod parking_lot {
+    pub use ::parking_lot::{
+        Condvar, MappedMutexGuard, MappedReentrantMutexGuard, MappedRwLockReadGuard, MappedRwLockWriteGuard,
+        Mutex, MutexGuard, ReentrantMutex, ReentrantMutexGuard, RwLock, RwLockReadGuard,
+        RwLockUpgradableReadGuard, RwLockWriteGuard, WaitTimeoutResult,
+    };
+}
+
+/// Of `tokio`.
+#[cfg(feature = "tokio")]
+pub mod tokio {
+    /// Its locks and channels, themselves.
+    pub mod sync {
+        pub use ::tokio::sync::{
+            Mutex, MutexGuard, Notify, OwnedMutexGuard, OwnedRwLockReadGuard, OwnedRwLockWriteGuard,
+            OwnedSemaphorePermit, RwLock, RwLockReadGuard, RwLockWriteGuard, Semaphore, SemaphorePermit,
+            mpsc,
+        };
+    }
 }
 
 /// What our macros expand to. Not part of the API.

@@ -11,6 +11,7 @@ pub(crate) use loom::sync::atomic::{Ordering, fence};
 use crate::stand_ins::{keep, step};
 
 /// What all atomics are.
+#[derive(Debug)]
 #[repr(C)]
 pub(crate) struct Cell {
     /// The bits, as the one type that both integers and pointers become in a constant.
@@ -53,6 +54,7 @@ pub(crate) trait Word: Copy {
 }
 
 /// An atomic of a type.
+#[derive(Debug)]
 #[repr(transparent)]
 pub(crate) struct Atomic<T>(Cell, PhantomData<T>);
 
@@ -105,14 +107,19 @@ macro_rules! integers {
 
 integers!(AtomicU8: u8, AtomicU32: u32, AtomicU64: u64, AtomicI64: i64, AtomicUsize: usize);
 
-impl AtomicUsize {
-    pub(crate) fn fetch_add(&self, by: usize, order: Ordering) -> usize {
-        self.0.step().fetch_add(by as u64, order) as usize
-    }
+macro_rules! operations {
+    ($($name:ident: $type:ty, $($operation:ident)*;)*) => {$(
+        impl $name {$(
+            pub(crate) fn $operation(&self, by: $type, order: Ordering) -> $type {
+                self.0.step().$operation(by as u64, order) as $type
+            }
+        )*}
+    )*};
+}
 
-    pub(crate) fn fetch_sub(&self, by: usize, order: Ordering) -> usize {
-        self.0.step().fetch_sub(by as u64, order) as usize
-    }
+operations! {
+    AtomicUsize: usize, fetch_add fetch_sub;
+    AtomicU64: u64, fetch_add fetch_and fetch_or fetch_max;
 }
 
 pub(crate) type AtomicPtr<T> = Atomic<*mut T>;

@@ -1,11 +1,13 @@
 //! What has to hold. Each runs until every order was tried, and panics where it does not hold.
 use std::marker::PhantomData;
 use std::ptr;
+use std::sync::atomic::{AtomicU64 as Plain, Ordering::Relaxed};
 
 use loom::cell::UnsafeCell;
 use loom::sync::atomic::{AtomicBool, Ordering};
 use loom::thread;
 
+use super::account::{Account, Left};
 use super::meter::Meter;
 use super::store::bucket::{Blocks, Bucket};
 use super::store::intern::Table;
@@ -208,5 +210,129 @@ pub fn a_thread_goes_aside() {
         reads(meter, &[0, 1, 3]);
         other.join().unwrap();
         assert_eq!(meter.read().bytes, 3);
+    });
+}
+
+/// A lock's words, and what they came to. What only the model keeps is no step of a thread.
+struct Ledger {
+    account: Account,
+    time: Plain,
+    /// The last moment at which somebody may have been charged.
+    last: Plain,
+    waited: Plain,
+    charged: Plain,
+    gaps: Plain,
+}
+
+fn ledger() -> &'static Ledger {
+    let new = || Plain::new(0);
+    let account = Account::new();
+    let ledger =
+        keep(Ledger { account, time: Plain::new(100), last: new(), waited: new(), charged: new(), gaps: new() });
+    // Each is used once before it is shared.
+    let ticket = ledger.account.arrive(1, 0);
+    assert_eq!(ledger.account.charge(2, 0), Some(1));
+    ledger.account.serve(0);
+    assert_eq!(ledger.account.leave(ticket, 2, 0), Left { gap: 0, server: Some(0) });
+    ledger
+}
+
+impl Ledger {
+    /// It is later whenever somebody looks.
+    fn now(&self) -> u64 {
+        self.time.fetch_add(10, Relaxed)
+    }
+
+    fn waits(&self, generation: u32, gives_up: bool) {
+        let start = self.now();
+        let ticket = self.account.arrive(start, generation);
+        let now = self.now();
+        let gap = match gives_up {
+            true => self.account.cancel(ticket, now, generation),
+            false => self.account.leave(ticket, now, generation).gap,
+        };
+        let last = self.last.load(Relaxed).max(start);
+        let least = now as i64 - last as i64;
+        // Who gives up leaves what it waited to others, and whom nobody counts has none.
+        let counts = !gives_up && gap != 0;
+        assert!(!counts || gap >= least, "charged up to later than anybody was: {gap} instead of {least} at {now} from {start}");
+        self.gaps.fetch_add(gap as u64, Relaxed);
+        self.waited.fetch_add(now - start, Relaxed);
+    }
+
+    fn charges(&self, generation: u32) {
+        let now = self.now();
+        self.last.fetch_max(now, Relaxed);
+        if let Some(due) = self.account.charge(now, generation) {
+            self.charged.fetch_add(due, Relaxed);
+            self.account.serve(1);
+        }
+    }
+
+    fn charged(&self) -> u64 {
+        self.charged.load(Relaxed).wrapping_add(self.gaps.load(Relaxed))
+    }
+
+    /// Each moment that was waited was charged to somebody, or nobody's, and nothing else was.
+    fn comes_out(&self, gave_up: bool) {
+        assert!(gave_up || self.account.is_idle(), "who leaves last takes what is left");
+        self.charges(0);
+        assert_eq!(self.waited.load(Relaxed), self.charged(), "what was waited is charged");
+        assert!(self.account.is_idle(), "nobody waits and nothing is due");
+        assert_eq!(self.account.waiters(0), 0);
+    }
+}
+
+/// Two wait while a third one holds the lock and lets go, as readers and writers do: in any order.
+pub fn a_holder_is_charged() {
+    model(2, || {
+        let ledger = ledger();
+        let other = thread::spawn(move || ledger.waits(0, false));
+        let holder = thread::spawn(move || ledger.charges(0));
+        ledger.waits(0, false);
+        other.join().unwrap();
+        holder.join().unwrap();
+        ledger.comes_out(false);
+    });
+}
+
+/// Two who share a lock let go at once.
+pub fn two_holders_are_charged() {
+    model(2, || {
+        let ledger = ledger();
+        let holders = [(); 2].map(|()| thread::spawn(move || ledger.charges(0)));
+        ledger.waits(0, false);
+        holders.into_iter().for_each(|holder| holder.join().unwrap());
+        ledger.comes_out(false);
+    });
+}
+
+/// One of two gives up.
+pub fn a_wait_is_cancelled() {
+    model(2, || {
+        let ledger = ledger();
+        let other = thread::spawn(move || ledger.waits(0, true));
+        let holder = thread::spawn(move || ledger.charges(0));
+        ledger.waits(0, false);
+        other.join().unwrap();
+        holder.join().unwrap();
+        ledger.comes_out(true);
+    });
+}
+
+/// The words are those of another process when two threads of this one meet them at once. What one of them waits while
+/// the other one clears them may go unaccounted; never is there more than was waited.
+pub fn a_child_begins_anew() {
+    model(2, || {
+        let ledger = ledger();
+        _ = ledger.account.arrive(3, 0);
+        let other = thread::spawn(move || ledger.waits(1, false));
+        let holder = thread::spawn(move || ledger.charges(1));
+        ledger.waits(1, false);
+        other.join().unwrap();
+        holder.join().unwrap();
+        ledger.charges(1);
+        assert!(ledger.charged() <= ledger.waited.load(Relaxed), "more than was waited");
+        assert!(ledger.account.is_idle(), "nobody waits and nothing is due");
     });
 }

@@ -18,6 +18,10 @@ hold! {
     slices_are_met_at_once
     a_thread_draws
     a_thread_goes_aside
+    a_holder_is_charged
+    two_holders_are_charged
+    a_wait_is_cancelled
+    a_child_begins_anew
 }
 
 macro_rules! found {
@@ -49,4 +53,10 @@ found! {
     a_draw_is_not_fenced: a_thread_draws, "no such total";
     a_pause_is_not_fenced: a_thread_goes_aside, " after ";
     what_is_kept_is_published_relaxed: a_thread_goes_aside, " after ";
+    a_charge_is_made_without_asking: two_holders_are_charged, "what was waited is charged";
+    a_charge_notes_its_moment_late: a_holder_is_charged, "charged up to later";
+    a_charge_is_published_relaxed: a_holder_is_charged, "charged up to later";
+    who_leaves_last_leaves_a_debt: a_holder_is_charged, "takes what is left";
+    two_clear_an_old_generation: a_child_begins_anew, "more than was waited";
+    a_generation_is_cleared_in_the_open: a_child_begins_anew, "more than was waited";
 }

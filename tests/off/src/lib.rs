@@ -156,6 +156,67 @@ pub fn locks() -> u32 {
     sum + named.into_inner().unwrap_or(0) + Shop::default().take()
 }
 
+/// The standard library's kinds of waiting, in constants and in a struct.
+pub fn waits() -> u32 {
+    use profiled::sync::{
+        Barrier, Condvar, LazyLock, Once, OnceLock, RwLock, RwLockReadGuard, RwLockWriteGuard, mpsc,
+    };
+    static SHARED: RwLock<u32> = RwLock::new(1);
+    static ONCE: Once = Once::new();
+    static SET: OnceLock<u32> = OnceLock::new();
+    static LAZY: LazyLock<u32> = LazyLock::new(|| 4);
+    static READY: (Mutex<bool>, Condvar) = (Mutex::new(true), Condvar::new());
+    let named: RwLock<u32> = profile_mutex!("shared", std::sync::RwLock::new(0));
+    let read: LockResult<RwLockReadGuard<'_, u32>> = SHARED.read();
+    let sum = read.map_or(0, |n| *n);
+    let written: LockResult<RwLockWriteGuard<'_, u32>> = named.write();
+    drop(written.map(|mut n| *n += 1));
+    ONCE.call_once(|| {
+        let _ = SET.set(2);
+    });
+    let _leader = Barrier::new(1).wait().is_leader();
+    let ready = READY.0.lock().and_then(|guard| READY.1.wait_while(guard, |ready| !*ready));
+    let (sender, receiver) = mpsc::sync_channel(1);
+    let sent = sender.send(ready.map_or(0, |ready| u32::from(*ready)) + 7);
+    let region: block::Region = block::region("region");
+    let received = receiver.recv().unwrap_or(0);
+    drop((sent, region));
+    sum + *SET.get_or_init(|| 9) + *LAZY + received + named.into_inner().unwrap_or(0)
+}
+
+/// Those of `parking_lot`.
+#[cfg(feature = "parking_lot")]
+pub fn parking() -> u32 {
+    use profiled::parking_lot::{Condvar, Mutex, MutexGuard, ReentrantMutex, RwLock, RwLockReadGuard};
+    static LOCK: Mutex<u32> = Mutex::new(1);
+    let named = profile_mutex!("parking", parking_lot::Mutex::new(2));
+    let (shared, reentrant, condvar) = (RwLock::new(3), ReentrantMutex::new(4), Condvar::new());
+    let mut guard: MutexGuard<'_, u32> = LOCK.lock();
+    let _ = condvar.wait_for(&mut guard, Duration::from_millis(1));
+    let read: RwLockReadGuard<'_, u32> = shared.read();
+    *guard + named.into_inner() + *read + *reentrant.lock()
+}
+
+/// Those of `tokio`.
+#[cfg(feature = "tokio")]
+pub async fn asynchronous() -> u32 {
+    use profiled::tokio::sync::{Mutex, MutexGuard, Notify, OwnedMutexGuard, RwLock, Semaphore, mpsc};
+    let lock = std::sync::Arc::new(Mutex::new(1));
+    let owned: OwnedMutexGuard<u32> = lock.clone().lock_owned().await;
+    let first = *owned;
+    drop(owned);
+    let guard: MutexGuard<'_, u32> = lock.lock().await;
+    let named = profile_mutex!("tokio", tokio::sync::Mutex::new(2));
+    let (shared, semaphore, notify) = (RwLock::new(3), Semaphore::new(1), Notify::new());
+    let permit = semaphore.acquire().await;
+    notify.notify_one();
+    notify.notified().await;
+    let (sender, mut receiver) = mpsc::channel(1);
+    let sent = sender.send(4).await;
+    drop((permit, sent));
+    first + *guard + *named.lock().await + *shared.read().await + receiver.recv().await.unwrap_or(0)
+}
+
 /// Labels.
 pub fn labelled() -> (u32, Vec<(String, String)>) {
     labels::with(&[("a", "1"), ("b", "2")], || {

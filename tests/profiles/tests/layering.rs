@@ -35,7 +35,9 @@ const HOMES: &[(&str, &[&str])] = &[
     ("prost::", &["encode"]),
     ("flate2::", &["encode"]),
     ("hyper::", &["surface"]),
-    ("tokio::", &["surface"]),
+    // `on` has a module of that name.
+    ("tokio::", &["surface", "hook", "on"]),
+    ("parking_lot::", &["hook"]),
     ("inferno::", &["encode"]),
     ("::criterion::", &["surface"]),
     ("libc::", &["sys", "signal"]),

@@ -438,16 +438,16 @@ fn short_waits_are_sampled_without_bias() {
         profiled::block::set_rate(rate as u64);
         let sampled = profile_mutex!("sampled", std::sync::Mutex::new(0));
         let mut z = 0.0;
-        for rounds in [4000, 8000, 16_000] {
+        for rounds in [4000, 8000, 16_000, 32_000] {
             short_waits(&sampled, rounds);
             let (found, waits) = (delays("sampled"), profiled::lookup("sampled").unwrap().count() as f64);
             let error = (found.mutex * (rate - found.mutex / waits).max(0.0)).sqrt();
-            assert!(error < 0.1 * found.mutex, "a test too weak: {error} in {found:?}");
             z = (found.block - found.mutex) / error;
-            if z.abs() <= 4.0 {
+            // A machine that got quieter meanwhile has shorter waits, and needs more of them to tell anything.
+            if z.abs() <= 4.0 && error < 0.1 * found.mutex {
                 return;
             }
         }
-        panic!("{z} standard errors off");
+        panic!("{z} standard errors off, or never precise enough");
     });
 }

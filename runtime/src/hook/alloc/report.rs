@@ -57,11 +57,12 @@ impl Source for Heap {
             View::Peak => {
                 Some(peak().unwrap_or_else(|| Snapshot::new(self.meta(name), Vec::new(), stack::modules())))
             }
+            View::Waiting => None,
         }
     }
 
-    fn has_views(&self) -> bool {
-        true
+    fn has_view(&self, view: View) -> bool {
+        view != View::Waiting
     }
 
     fn set_rate(&self, rate: u64) -> crate::error::Result<()> {

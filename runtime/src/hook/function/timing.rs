@@ -101,7 +101,7 @@ mod tests {
 
     impl Site {
         fn new(seed: u64) -> Site {
-            Site { counter: Counter::default(), random: Random::new(seed), timing: Timing::new() }
+            Site { counter: Counter::new(), random: Random::new(seed), timing: Timing::new() }
         }
 
         fn call(&mut self, duration: u64) {

@@ -72,14 +72,30 @@ crate::sys::at_start!(BEGIN, "00099", begin);
 
 /// Runs `f`, which waits; whoever calls this books it.
 pub(crate) fn own_wait<R>(f: impl FnOnce() -> R) -> R {
-    struct Leave(bool);
-    impl Drop for Leave {
-        fn drop(&mut self) {
-            local::with(|local| local.waits_itself.set(self.0));
-        }
-    }
-    let _leave = Leave(local::with(|local| local.waits_itself.replace(true)));
+    let _own = OwnWait::begin();
     f()
+}
+
+/// Until this is dropped or ended, waits of this thread are booked by whoever has it.
+pub(crate) struct OwnWait {
+    before: bool,
+}
+
+impl OwnWait {
+    pub(crate) fn begin() -> OwnWait {
+        OwnWait { before: local::with(|local| local.waits_itself.replace(true)) }
+    }
+
+    /// It turned out to be no wait.
+    pub(crate) fn end(&self) {
+        local::with(|local| local.waits_itself.set(self.before));
+    }
+}
+
+impl Drop for OwnWait {
+    fn drop(&mut self) {
+        self.end();
+    }
 }
 
 /// In a forked child nobody waits.

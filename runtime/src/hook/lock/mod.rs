@@ -3,265 +3,60 @@
 //! An uncontended lock costs a count in the thread's counter and, at the unlock, one relaxed load. A waiter is cold:
 //! it notes when it began, waits as the lock itself waits, and books what it waited at its own stack, in `block`.
 //! Whoever unlocks while somebody waits is charged, in `mutex`, for everything that was waited since the last charge.
-mod mutex;
+mod account;
+mod book;
+mod meter;
+#[cfg(feature = "parking_lot")]
+pub mod parking_lot;
+mod region;
 mod report;
-
-use std::panic::Location;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Acquire, Ordering::Relaxed, Ordering::Release};
+pub(crate) mod sync;
+#[cfg(feature = "tokio")]
+pub(crate) mod tokio;
+mod waiting;
 
 use crate::site::LockSite;
-use crate::store::bucket::{Buckets, Key};
-use crate::store::histogram::Histogram;
-use crate::{clock, label, local, stack, trap};
+use meter::Meter;
 
-pub use mutex::MutexGuard;
+pub use book::{set_block_rate, set_mutex_fraction};
+pub(crate) use meter::Stats;
+pub use region::{Region, region};
 pub(crate) use report::profile_of;
 #[cfg_attr(not(profiled_interpose), expect(unused_imports, reason = "nobody else books"))]
 pub(crate) use report::rates;
 
-const DEFAULT_BLOCK_RATE: u64 = 10_000;
-const DEFAULT_MUTEX_FRACTION: u64 = 10;
-/// A charge of this many nanoseconds always takes a stack, whatever the fraction: a rare long hold is what one looks
-/// for, and a microsecond for a millisecond waited is nothing.
-const LONG_CHARGE: u64 = 1_000_000;
-
-static BLOCK_RATE: AtomicU64 = AtomicU64::new(DEFAULT_BLOCK_RATE);
-static MUTEX_FRACTION: AtomicU64 = AtomicU64::new(DEFAULT_MUTEX_FRACTION);
-static BLOCK: Buckets = Buckets::new();
-static MUTEX: Buckets = Buckets::new();
-
-/// Events are counted in units of 1/1024: a sampled one may stand for 3.7.
-const COUNT_SCALE: f64 = 1024.0;
-
-/// Samples waits from now on: one of `ns` nanoseconds or longer always, a shorter one of d with probability d/`ns`,
-/// counted `ns`/d times. 1 takes every wait, 0 none. The default is 10 000. Returns the rate before.
-///
-/// What was recorded before keeps its weight.
-pub fn set_block_rate(ns: u64) -> u64 {
-    BLOCK_RATE.swap(ns, Relaxed)
+/// Whoever waited in the parent does not wait here.
+pub(crate) fn after_fork_in_child() {
+    waiting::after_fork_in_child();
 }
 
-/// Takes the holder's stack for one charge in `n` from now on, and for every charge of a millisecond or more; each
-/// counts for as many as it stands for. 1 takes every charge, 0 none. The default is 10. Returns the fraction before.
-///
-/// What was recorded before keeps its weight.
-pub fn set_mutex_fraction(n: u64) -> u64 {
-    MUTEX_FRACTION.swap(n, Relaxed)
-}
-
-/// What is known of a lock site, whatever the rates.
+/// Held by one alone, until this is dropped: right before the lock itself is released.
 #[derive(Debug)]
-pub(crate) struct Stats {
-    contended: AtomicU64,
-    waited: AtomicU64,
-    /// From a release until the waiter that it woke ran: nanoseconds and events.
-    wake_up: AtomicU64,
-    wake_ups: AtomicU64,
-    waits: Histogram,
-}
+struct Alone<'a>(&'a Meter);
 
-impl Stats {
-    const fn new() -> Stats {
-        Stats {
-            contended: AtomicU64::new(0),
-            waited: AtomicU64::new(0),
-            wake_up: AtomicU64::new(0),
-            wake_ups: AtomicU64::new(0),
-            waits: Histogram::new(),
-        }
-    }
-}
-
-/// Where a lock was made.
-#[derive(Clone, Copy, Debug)]
-enum Origin {
-    Site(&'static LockSite),
-    /// By a typed wrapper's own `new`: the site is found at the first use.
-    Caller(&'static Location<'static>),
-}
-
-/// The bookkeeping of one lock.
-///
-/// `starts` is the sum of the moments, in ticks, from which each waiter is still to be charged; `waiters` how many
-/// they are. So `waiters * now - starts` is what has been waited and not been charged, for all of them at once. A
-/// waiter adds to the sum before the count: who reads in between sees too little, even less than nothing, and leaves
-/// the charge to the next. All but the arrival of a waiter happens while the lock is held.
-#[derive(Debug)]
-struct Meter {
-    origin: Origin,
-    /// The site's id once the lock was used.
-    id: AtomicU32,
-    waiters: AtomicU32,
-    starts: AtomicU64,
-    /// When the last charge was made.
-    last: AtomicU64,
-}
-
-impl Meter {
-    const fn new(origin: Origin) -> Meter {
-        Meter {
-            origin,
-            id: AtomicU32::new(0),
-            waiters: AtomicU32::new(0),
-            starts: AtomicU64::new(0),
-            last: AtomicU64::new(0),
-        }
-    }
-
-    /// Gives it a name. It keeps the one it has.
-    const fn name(&mut self, site: &'static LockSite) {
-        if let Origin::Caller(_) = self.origin {
-            self.origin = Origin::Site(site);
-        }
-    }
-
-    /// Counts an acquisition.
+impl Drop for Alone<'_> {
     #[inline(always)]
-    fn acquired(&self, kind: fn() -> &'static str) {
-        trap::not_in_handler(trap::LOCKS);
-        local::with(|local| match local.counter(self.id.load(Relaxed)) {
-            Some(counter) => counter.add(),
-            None => self.first(local, kind),
-        });
-    }
-
-    /// The first acquisition of the lock, or of this site by this thread.
-    #[cold]
-    #[inline(never)]
-    fn first(&self, local: &local::Local, kind: fn() -> &'static str) {
-        if self.id.load(Relaxed) == 0 {
-            local.enter(|| {
-                let site = self.site(kind);
-                if site.id.load(Relaxed) == 0 {
-                    local::site_id(&site.id);
-                }
-                self.id.store(site.id.load(Relaxed), Relaxed);
-            });
-        }
-        match local.counter(self.id.load(Relaxed)) {
-            Some(counter) => counter.add(),
-            None => {
-                if let Some(counter) = local::first_event(local, &self.id) {
-                    counter.add();
-                }
-            }
-        }
-    }
-
-    fn site(&self, kind: fn() -> &'static str) -> &'static LockSite {
-        match self.origin {
-            Origin::Site(site) => site,
-            Origin::Caller(caller) => crate::site::lock_at(caller, kind()),
-        }
-    }
-
-    /// A waiter arrives.
-    fn arrive(&self) -> u64 {
-        trap::not_in_handler(trap::LOCKS);
-        let now = clock::ticks();
-        self.starts.fetch_add(now, Relaxed);
-        self.waiters.fetch_add(1, Release);
-        now
-    }
-
-    /// A waiter that arrived at `start` has the lock. Gives what it waited, and how much of that nobody was charged
-    /// for, in ticks.
-    fn leave(&self, start: u64) -> (u64, u64, u64) {
-        let now = clock::ticks();
-        let last = self.last.load(Relaxed);
-        let from = if (last.wrapping_sub(start) as i64) > 0 { last } else { start };
-        self.waiters.fetch_sub(1, Relaxed);
-        self.starts.fetch_sub(from, Relaxed);
-        (start, from, now)
-    }
-
-    /// What was waited since the last charge, in ticks. The caller holds the lock.
-    fn charge(&self) -> Option<u64> {
-        let waiters = u64::from(self.waiters.load(Acquire));
-        let starts = self.starts.load(Relaxed);
-        let now = clock::ticks();
-        let charge = waiters.wrapping_mul(now).wrapping_sub(starts);
-        if waiters == 0 || charge as i64 <= 0 {
-            return None;
-        }
-        self.starts.fetch_add(charge, Relaxed);
-        self.last.store(now, Relaxed);
-        Some(charge)
-    }
-
-    /// The holder is about to unlock while somebody waits.
-    #[cold]
-    #[inline(never)]
-    fn charge_holder(&self) {
-        let Some(charge) = self.charge() else { return };
-        let delay = clock::elapsed(0, charge);
-        let n = MUTEX_FRACTION.load(Relaxed);
-        let probability = match n {
-            0 => return,
-            n => (1.0 / n as f64).max(delay as f64 / LONG_CHARGE as f64),
-        };
-        book(&MUTEX, self.id.load(Relaxed), delay, probability);
-        stack::stay();
-    }
-
-    /// A waiter has the lock, and books what it waited.
-    #[inline(never)]
-    fn waited(&self, start: u64, kind: fn() -> &'static str) {
-        let (start, from, now) = self.leave(start);
-        self.acquired(kind);
-        let (delay, gap) = (clock::elapsed(start, now), clock::elapsed(from, now));
-        local::with(|local| {
-            local.enter(|| {
-                if let Some(stats) = self.site(kind).stats.get_or_place(Stats::new) {
-                    stats.contended.fetch_add(1, Relaxed);
-                    stats.waited.fetch_add(delay, Relaxed);
-                    stats.waits.add(delay, 1);
-                    stats.wake_ups.fetch_add(1, Relaxed);
-                    stats.wake_up.fetch_add(gap, Relaxed);
-                }
-            })
-        });
-        let probability = match BLOCK_RATE.load(Relaxed) {
-            0 => return,
-            rate => delay as f64 / rate as f64,
-        };
-        book(&BLOCK, self.id.load(Relaxed), delay, probability);
-        stack::stay();
+    fn drop(&mut self) {
+        self.0.release();
     }
 }
 
-/// Frames between the lock's method and `stack::capture`: the closures, `book`, and `waited` or `charge_holder`.
-const OUR_FRAMES: usize = 2;
+/// Held by one of several.
+#[derive(Debug)]
+struct Shared<'a>(&'a Meter);
 
-/// Books an event of `delay` nanoseconds with this probability, at the stack of the caller.
-#[inline(never)]
-fn book(buckets: &'static Buckets, id: u32, delay: u64, probability: f64) {
-    local::with(|local| {
-        if delay == 0 || !local.random(|random| random.happens(probability)) {
-            return;
-        }
-        local.enter(|| {
-            let key = Key {
-                stack: stack::capture_interned(OUR_FRAMES),
-                labels: label::interned(),
-                scope: local.scopes().innermost(),
-                what: u64::from(id),
-                rate: 0,
-            };
-            if let Some(bucket) = buckets.get(key) {
-                let weight = 1.0 / probability.min(1.0);
-                bucket.value().first.fetch_add((weight * COUNT_SCALE) as u64, Relaxed);
-                bucket.value().second.fetch_add((delay as f64 * weight) as u64, Relaxed);
-            }
-        });
-    });
+impl Drop for Shared<'_> {
+    #[inline(always)]
+    fn drop(&mut self) {
+        self.0.release_shared();
+    }
 }
 
 /// What [`profile_mutex!`](crate::profile_mutex!) can wrap.
 #[diagnostic::on_unimplemented(
     message = "`profile_mutex!` cannot wrap `{Self}`",
     label = "not a lock that `profiled` knows",
-    note = "it takes a `std::sync::Mutex`"
+    note = "it takes a `Mutex` or `RwLock` of `std::sync`, `parking_lot` or `tokio::sync`"
 )]
 pub trait Lock: sealed::Sealed + Sized {
     /// The lock as it comes out. One that is profiled already stays as it is.
@@ -271,28 +66,42 @@ pub trait Lock: sealed::Sealed + Sized {
     fn wrap(self, site: &'static LockSite) -> Self::Wrapped;
 }
 
-mod sealed {
+pub(crate) mod sealed {
     pub trait Sealed {}
-    impl<T> Sealed for std::sync::Mutex<T> {}
     impl<L: Sealed> Sealed for super::Profiled<L> {}
 }
 
-impl<T> Lock for std::sync::Mutex<T> {
-    type Wrapped = Profiled<std::sync::Mutex<T>>;
+/// How each kind of lock is wrapped.
+macro_rules! wraps {
+    ($lock:ident of $($path:tt)+) => {
+        impl<T> $crate::hook::lock::sealed::Sealed for $($path)+::$lock<T> {}
 
-    fn wrap(self, site: &'static LockSite) -> Self::Wrapped {
-        Profiled::with_site(site, self)
-    }
+        impl<T> $crate::hook::lock::Lock for $($path)+::$lock<T> {
+            type Wrapped = $crate::hook::lock::Profiled<$($path)+::$lock<T>>;
+
+            fn wrap(self, site: &'static $crate::site::LockSite) -> Self::Wrapped {
+                $crate::hook::lock::Profiled::with_site(site, self)
+            }
+        }
+
+        impl<T> $crate::hook::lock::Maker<$($path)+::$lock<T>> {
+            /// Wraps it.
+            pub const fn wrap(
+                site: &'static $crate::site::LockSite,
+                lock: $($path)+::$lock<T>,
+            ) -> $crate::hook::lock::Profiled<$($path)+::$lock<T>> {
+                $crate::hook::lock::Profiled::with_site(site, lock)
+            }
+        }
+    };
 }
+use wraps;
 
 impl<L: Lock> Lock for Profiled<L> {
     type Wrapped = Profiled<L>;
 
     fn wrap(mut self, site: &'static LockSite) -> Profiled<L> {
-        // What was used goes by its place already.
-        if *self.meter.id.get_mut() == 0 {
-            self.meter.name(site);
-        }
+        self.meter.name_unused(site);
         self
     }
 }
@@ -301,13 +110,6 @@ impl<L: Lock> Lock for Profiled<L> {
 #[doc(hidden)]
 #[derive(Debug)]
 pub struct Maker<L>(std::marker::PhantomData<L>);
-
-impl<T> Maker<std::sync::Mutex<T>> {
-    /// Wraps it.
-    pub const fn wrap(site: &'static LockSite, lock: std::sync::Mutex<T>) -> Profiled<std::sync::Mutex<T>> {
-        Profiled::with_site(site, lock)
-    }
-}
 
 impl<L> Maker<Profiled<L>> {
     /// It is wrapped already, and gets a name if it has none.
@@ -320,7 +122,7 @@ impl<L> Maker<Profiled<L>> {
 /// A lock with its bookkeeping: made by [`profile_mutex!`](crate::profile_mutex!), or by the `new` of a typed wrapper
 /// such as [`sync::Mutex`](crate::sync::Mutex).
 ///
-/// It has the lock's own API, to the letter. It adds 48 bytes.
+/// It has the lock's own API, to the letter. It adds 72 bytes.
 pub struct Profiled<L: ?Sized> {
     meter: Meter,
     lock: L,
@@ -330,7 +132,7 @@ impl<L: Lock> Profiled<L> {
     /// What `profile_mutex!` expands to.
     #[doc(hidden)]
     pub const fn with_site(site: &'static LockSite, lock: L) -> Self {
-        Profiled { meter: Meter::new(Origin::Site(site)), lock }
+        Profiled { meter: Meter::at(site, std::any::type_name::<L>), lock }
     }
 }
 

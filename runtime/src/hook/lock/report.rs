@@ -3,12 +3,14 @@ use std::collections::HashMap;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::SystemTime;
 
-use super::{BLOCK, BLOCK_RATE, COUNT_SCALE, MUTEX, MUTEX_FRACTION, Stats};
+use super::book::{self, BLOCK, BLOCK_RATE, COUNT_SCALE, MUTEX, MUTEX_FRACTION};
+use super::meter::Stats;
+use super::waiting::{self, Seen};
 use crate::hook::interpose;
-use crate::profile::{Entry, Profile, Source};
+use crate::profile::{Entry, Profile, Source, View};
 use crate::record::{Kind, ValueType, pseudo};
 use crate::site::LockSite;
-use crate::snapshot::{self, Column, Meta, Places, Row, Shape, Snapshot, Table, Unit};
+use crate::snapshot::{self, Column, MAX_VALUES, Meta, Places, Row, Shape, Snapshot, Table, Unit};
 use crate::store::bucket::{Bucket, Buckets};
 use crate::store::{Labels, Stack};
 use crate::{label, local, stack};
@@ -46,23 +48,19 @@ impl Source for Block {
     }
 
     fn snapshot(&self, name: &'static str) -> Snapshot {
-        let sites = sites();
-        let mut rows: Vec<Row> = BLOCK.iter().map(|bucket| row(bucket, &sites)).collect();
-        rows.extend(interpose::waits());
-        let shape = Shape::Contention { mutex: false };
-        let mut comments = vec![match BLOCK_RATE.load(Relaxed) {
-            0 => "block sampling is off; what is shown was recorded before".to_owned(),
-            1 => "every wait is recorded".to_owned(),
-            rate => format!("waits are sampled at 1 in {rate} ns waited; values are unbiased"),
-        }];
-        comments.extend(folded(&BLOCK));
-        comments.extend(interpose::comments());
-        comments.extend(label::losses());
-        finish(name, rows, shape, comments, None)
+        self.all(name, false)
+    }
+
+    fn view(&self, name: &'static str, view: View) -> Option<Snapshot> {
+        (view == View::Waiting).then(|| self.all(name, true))
+    }
+
+    fn has_view(&self, view: View) -> bool {
+        view == View::Waiting
     }
 
     fn set_rate(&self, rate: u64) -> crate::error::Result<()> {
-        super::set_block_rate(rate);
+        book::set_block_rate(rate);
         Ok(())
     }
 
@@ -72,6 +70,28 @@ impl Source for Block {
             1 => "every wait".to_owned(),
             rate => format!("1 sample in {rate} ns waited"),
         })
+    }
+}
+
+impl Block {
+    fn all(&self, name: &'static str, apart: bool) -> Snapshot {
+        let sites = sites();
+        let mut rows = rows(&sites, apart);
+        rows.extend(interpose::waits());
+        let shape = Shape::Contention { mutex: false };
+        let mut comments = vec![match BLOCK_RATE.load(Relaxed) {
+            0 => "block sampling is off; what is shown was recorded before".to_owned(),
+            1 => "every wait is recorded".to_owned(),
+            rate => format!("waits are sampled at 1 in {rate} ns waited; values are unbiased"),
+        }];
+        if waiting::unseen() > 0 {
+            let unseen = waiting::unseen();
+            comments.push(format!("{unseen} waits were not shown while they lasted: too many at once"));
+        }
+        comments.extend(folded(&BLOCK));
+        comments.extend(interpose::comments());
+        comments.extend(label::losses());
+        finish(name, rows, shape, comments, None)
     }
 }
 
@@ -90,7 +110,7 @@ impl Source for Mutexes {
 
     fn snapshot(&self, name: &'static str) -> Snapshot {
         let sites = sites();
-        let mut rows: Vec<Row> = MUTEX.iter().map(|bucket| row(bucket, &sites)).collect();
+        let mut rows: Vec<Row> = MUTEX.iter().map(|bucket| charged(bucket, &sites)).collect();
         rows.extend(sites.values().filter_map(|site| wake_up(site)));
         rows.extend(interpose::charges());
         let mut comments = vec![match MUTEX_FRACTION.load(Relaxed) {
@@ -104,7 +124,7 @@ impl Source for Mutexes {
     }
 
     fn set_rate(&self, rate: u64) -> crate::error::Result<()> {
-        super::set_mutex_fraction(rate);
+        book::set_mutex_fraction(rate);
         Ok(())
     }
 
@@ -122,7 +142,7 @@ impl Source for Holders {
         let id = u64::from(self.site.id.load(Relaxed));
         let sites = HashMap::from([(id, self.site)]);
         let ours = MUTEX.iter().filter(|bucket| id != 0 && bucket.key().what == id);
-        let mut rows: Vec<Row> = ours.map(|bucket| row(bucket, &sites)).collect();
+        let mut rows: Vec<Row> = ours.map(|bucket| charged(bucket, &sites)).collect();
         rows.extend(wake_up(self.site));
         finish(name, rows, Shape::Table, folded(&MUTEX).into_iter().collect(), Some(figures(self.site)))
     }
@@ -164,10 +184,35 @@ fn sites() -> HashMap<u64, &'static LockSite> {
     crate::site::locks().filter(used).map(|site| (u64::from(site.id.load(Relaxed)), site)).collect()
 }
 
-fn row(bucket: &'static Bucket, sites: &HashMap<u64, &'static LockSite>) -> Row {
+/// The rows of `block`. Who waits right now is in its row with the time so far, or, if they are to be told `apart`, in
+/// a row of its own with `state=waiting`.
+fn rows(sites: &HashMap<u64, &'static LockSite>, apart: bool) -> Vec<Row> {
+    let waits = waiting::all();
+    let mut by_bucket: HashMap<usize, Vec<&Seen>> = HashMap::new();
+    for wait in &waits {
+        by_bucket.entry(std::ptr::from_ref(wait.bucket).addr()).or_default().push(wait);
+    }
+    let mut rows = Vec::new();
+    for bucket in BLOCK.iter() {
+        let waits = by_bucket.get(&std::ptr::from_ref(bucket).addr());
+        let ([count, delay], [waits, so_far]) = waiting::values(bucket, waits.map_or(&[], Vec::as_slice));
+        let booked = row(bucket, [count, delay], sites);
+        let mut row = booked;
+        if apart {
+            rows.push(booked);
+            row.key.tags = Labels::of(&[("state", "waiting")]);
+            row.values = [0; MAX_VALUES];
+        }
+        row.values[0] += waits as i64;
+        row.values[1] += so_far as i64;
+        rows.push(row);
+    }
+    rows
+}
+
+/// A bucket's row, of the values that were read.
+fn row(bucket: &'static Bucket, [count, delay]: [u64; 2], sites: &HashMap<u64, &'static LockSite>) -> Row {
     let key = bucket.key();
-    let count = bucket.value().first.load(Relaxed) as f64 / COUNT_SCALE;
-    let delay = bucket.value().second.load(Relaxed);
     Row {
         key: snapshot::Key {
             labels: key.labels,
@@ -175,8 +220,12 @@ fn row(bucket: &'static Bucket, sites: &HashMap<u64, &'static LockSite>) -> Row 
             scope: crate::hook::function::name_of(key.scope),
             ..snapshot::Key::of(key.stack)
         },
-        values: [(count.round() as i64).max(i64::from(delay > 0)), delay as i64, 0, 0],
+        values: [(count as f64 / COUNT_SCALE).round() as i64, delay as i64, 0, 0],
     }
+}
+
+fn charged(bucket: &'static Bucket, sites: &HashMap<u64, &'static LockSite>) -> Row {
+    row(bucket, [bucket.value().first.load(Relaxed), bucket.value().second.load(Relaxed)], sites)
 }
 
 /// What was waited for a site's locks while nobody held them.
@@ -187,7 +236,7 @@ fn wake_up(site: &'static LockSite) -> Option<Row> {
         lock: Some(site.unique_name()),
         ..snapshot::Key::of(Stack::pseudo(pseudo::WAKE_UP))
     };
-    let values = [stats.wake_ups.load(Relaxed) as i64, stats.wake_up.load(Relaxed) as i64, 0, 0];
+    let values = [stats.wake_ups.load(Relaxed) as i64, (stats.wake_up.load(Relaxed) as i64).max(0), 0, 0];
     Some(Row { key, values })
 }
 
@@ -199,6 +248,9 @@ const COLUMNS: &[Column] = &[
     Column { title: "wait p50", unit: Unit::Nanoseconds },
     Column { title: "wait p99", unit: Unit::Nanoseconds },
     Column { title: "wait max", unit: Unit::Nanoseconds },
+    Column { title: "hold p50", unit: Unit::Nanoseconds },
+    Column { title: "hold p99", unit: Unit::Nanoseconds },
+    Column { title: "hold max", unit: Unit::Nanoseconds },
 ];
 
 fn figures(site: &'static LockSite) -> Table {
@@ -207,6 +259,7 @@ fn figures(site: &'static LockSite) -> Table {
     let figure = |of: fn(&Stats) -> u64| Some(stats.map_or(0, of) as f64);
     let contended = figure(|stats| stats.contended.load(Relaxed));
     let quantiles = stats.and_then(|stats| stats.waits.quantiles([0.5, 0.99]));
+    let holds = stats.and_then(|stats| stats.holds.quantiles([0.5, 0.99]));
     let cells = vec![
         Some(acquired),
         contended,
@@ -215,6 +268,10 @@ fn figures(site: &'static LockSite) -> Table {
         quantiles.map(|all| all[0] as f64),
         quantiles.map(|all| all[1] as f64),
         figure(|stats| stats.waits.max()),
+        holds.map(|all| all[0] as f64),
+        holds.map(|all| all[1] as f64),
+        // Of a sample, and of those who held it alone.
+        holds.and(stats).map(|stats| stats.holds.max() as f64),
     ];
     Table { columns: COLUMNS, rows: vec![(site.unique_name().to_owned(), cells)] }
 }

@@ -105,7 +105,8 @@ impl Params {
         let thread_names = match self.get("tags") {
             None | Some("") => false,
             Some("thread") => true,
-            Some(value) => return Err(invalid("tags", value, "must be thread")),
+            Some("waiting") => false,
+            Some(value) => return Err(invalid("tags", value, "must be thread or waiting")),
         };
         Ok(How { hz: self.hz()?, wall, thread_names })
     }
@@ -123,8 +124,11 @@ impl Params {
         }
     }
 
-    /// `age` and `peak`: another view of a profile.
+    /// `age`, `peak` and `tags=waiting`: another view of a profile.
     pub(super) fn view(&self) -> Result<Option<View>, Refusal> {
+        if self.get("tags") == Some("waiting") {
+            return Ok(Some(View::Waiting));
+        }
         let peak = self.switch("peak")?.unwrap_or(false);
         let Some(value) = self.get("age") else { return Ok(peak.then_some(View::Peak)) };
         let age = value.parse().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());

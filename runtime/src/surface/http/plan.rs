@@ -172,11 +172,17 @@ fn named(name: &str, params: &Params) -> Result<Request, Refusal> {
         return Err(bad("hz and mode are for windows that are sampled on request, as /profile is"));
     }
     let view = params.view()?;
-    if view.is_some() && !profile.source().is_some_and(|source| source.has_views()) {
-        return Err(bad("age and peak are for heap and allocs"));
-    }
-    if view.is_some() && seconds.is_some() {
-        return Err(bad("age and peak are incompatible with seconds"));
+    if let Some(view) = view {
+        let waiting = view == View::Waiting;
+        if !profile.source().is_some_and(|source| source.has_view(view)) {
+            let whose =
+                if waiting { "tags=waiting is for block" } else { "age and peak are for heap and allocs" };
+            return Err(bad(whose));
+        }
+        if seconds.is_some() {
+            let what = if waiting { "tags=waiting is" } else { "age and peak are" };
+            return Err(bad(&format!("{what} incompatible with seconds")));
+        }
     }
     let delta = if matches!(window, Some((_, Window::Difference))) { "-delta" } else { "" };
     Ok(Request {

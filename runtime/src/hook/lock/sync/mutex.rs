@@ -1,18 +1,19 @@
 //! `std::sync::Mutex`, profiled: its own API, to the letter.
 use std::any::type_name;
-use std::panic::Location;
-use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{LockResult, PoisonError, TryLockError, TryLockResult};
 use std::{fmt, ops};
 
-use super::{Meter, Origin, Profiled};
-use crate::hook::interpose;
+use crate::hook::lock::meter::Meter;
+use crate::hook::lock::{Alone, Profiled, wraps};
+
+wraps!(Mutex of std::sync);
 
 impl<T> Profiled<std::sync::Mutex<T>> {
     /// An unlocked mutex. Its profile goes by the place this is called from.
     #[track_caller]
     pub const fn new(value: T) -> Self {
-        Profiled { meter: Meter::new(Origin::Caller(Location::caller())), lock: std::sync::Mutex::new(value) }
+        let meter = Meter::here(type_name::<std::sync::Mutex<T>>);
+        Profiled { meter, lock: std::sync::Mutex::new(value) }
     }
 
     /// The value, without locking.
@@ -29,13 +30,10 @@ impl<T: ?Sized> Profiled<std::sync::Mutex<T>> {
     ///
     /// # Errors
     /// If a thread panicked while it held the lock, with the guard inside.
-    #[inline]
+    #[inline(always)]
     pub fn lock(&self) -> LockResult<MutexGuard<'_, T>> {
         match self.lock.try_lock() {
-            Ok(inner) => {
-                self.meter.acquired(type_name::<std::sync::Mutex<T>>);
-                Ok(self.guard(inner))
-            }
+            Ok(inner) => Ok(MutexGuard::new(&self.meter, inner)),
             Err(error) => self.lock_slow(error),
         }
     }
@@ -47,21 +45,12 @@ impl<T: ?Sized> Profiled<std::sync::Mutex<T>> {
         error: TryLockError<std::sync::MutexGuard<'a, T>>,
     ) -> LockResult<MutexGuard<'a, T>> {
         let locked = match error {
-            TryLockError::Poisoned(poisoned) => {
-                self.meter.acquired(type_name::<std::sync::Mutex<T>>);
-                Err(poisoned)
-            }
+            TryLockError::Poisoned(poisoned) => Err(poisoned),
             TryLockError::WouldBlock => {
-                let start = self.meter.arrive();
-                let locked = interpose::own_wait(|| self.lock.lock());
-                self.meter.waited(start, type_name::<std::sync::Mutex<T>>);
-                locked
+                self.meter.wait(|| tried(self.lock.try_lock()), || self.lock.lock(), |_| true)
             }
         };
-        match locked {
-            Ok(inner) => Ok(self.guard(inner)),
-            Err(poisoned) => Err(PoisonError::new(self.guard(poisoned.into_inner()))),
-        }
+        MutexGuard::of(&self.meter, locked)
     }
 
     /// Takes the lock if it is free.
@@ -70,15 +59,12 @@ impl<T: ?Sized> Profiled<std::sync::Mutex<T>> {
     /// `WouldBlock` if it is held, `Poisoned` with the guard inside if a thread panicked while it held it.
     #[inline]
     pub fn try_lock(&self) -> TryLockResult<MutexGuard<'_, T>> {
-        let locked = self.lock.try_lock();
-        if !matches!(locked, Err(TryLockError::WouldBlock)) {
-            self.meter.acquired(type_name::<std::sync::Mutex<T>>);
-        }
-        match locked {
-            Ok(inner) => Ok(self.guard(inner)),
+        match self.lock.try_lock() {
+            Ok(inner) => Ok(MutexGuard::new(&self.meter, inner)),
             Err(TryLockError::WouldBlock) => Err(TryLockError::WouldBlock),
             Err(TryLockError::Poisoned(poisoned)) => {
-                Err(TryLockError::Poisoned(PoisonError::new(self.guard(poisoned.into_inner()))))
+                let guard = MutexGuard::new(&self.meter, poisoned.into_inner());
+                Err(TryLockError::Poisoned(PoisonError::new(guard)))
             }
         }
     }
@@ -102,11 +88,6 @@ impl<T: ?Sized> Profiled<std::sync::Mutex<T>> {
     pub fn get_mut(&mut self) -> LockResult<&mut T> {
         self.lock.get_mut()
     }
-
-    #[inline(always)]
-    fn guard<'a>(&'a self, inner: std::sync::MutexGuard<'a, T>) -> MutexGuard<'a, T> {
-        MutexGuard { release: Unlock { meter: &self.meter }, inner }
-    }
 }
 
 impl<T: ?Sized + fmt::Debug> fmt::Debug for Profiled<std::sync::Mutex<T>> {
@@ -129,26 +110,38 @@ impl<T> From<T> for Profiled<std::sync::Mutex<T>> {
     }
 }
 
+/// What a try came to, if it came to something.
+pub(super) fn tried<G>(result: TryLockResult<G>) -> Option<LockResult<G>> {
+    match result {
+        Ok(inner) => Some(Ok(inner)),
+        Err(TryLockError::Poisoned(poisoned)) => Some(Err(poisoned)),
+        Err(TryLockError::WouldBlock) => None,
+    }
+}
+
 /// The lock, held. Unlocks when it is dropped.
 ///
 /// The fields are dropped in their order: first the charge is made, then the lock released.
 #[must_use = "if unused the Mutex will immediately unlock"]
 #[clippy::has_significant_drop]
 pub struct MutexGuard<'a, T: ?Sized> {
-    #[expect(dead_code, reason = "it is there for its drop")]
-    release: Unlock<'a>,
-    inner: std::sync::MutexGuard<'a, T>,
+    pub(super) hold: Alone<'a>,
+    pub(super) inner: std::sync::MutexGuard<'a, T>,
 }
 
-struct Unlock<'a> {
-    meter: &'a Meter,
-}
-
-impl Drop for Unlock<'_> {
+impl<'a, T: ?Sized> MutexGuard<'a, T> {
+    /// Of a lock that was just got.
     #[inline(always)]
-    fn drop(&mut self) {
-        if self.meter.waiters.load(Relaxed) != 0 {
-            self.meter.charge_holder();
+    pub(super) fn new(meter: &'a Meter, inner: std::sync::MutexGuard<'a, T>) -> Self {
+        meter.acquired();
+        MutexGuard { hold: Alone(meter), inner }
+    }
+
+    #[inline]
+    pub(super) fn of(meter: &'a Meter, locked: LockResult<std::sync::MutexGuard<'a, T>>) -> LockResult<Self> {
+        match locked {
+            Ok(inner) => Ok(MutexGuard::new(meter, inner)),
+            Err(poisoned) => Err(PoisonError::new(MutexGuard::new(meter, poisoned.into_inner()))),
         }
     }
 }

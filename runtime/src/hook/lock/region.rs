@@ -1,0 +1,38 @@
+//! Any other wait, timed and labelled.
+use super::waiting::Waiting;
+use crate::{clock, stack, trap};
+
+/// Times a wait that is none of a lock's, from here until the result is dropped: an event of `block`, at this place,
+/// with the label `region`.
+///
+/// ```
+/// fn rows() -> Vec<u32> {
+///     let _waiting = profiled::block::region("db.query");
+///     // ..
+///     # Vec::new()
+/// }
+/// # rows();
+/// ```
+///
+/// While it lasts it is in `block` with the time so far. It may be dropped on another thread.
+#[inline(never)]
+pub fn region(name: &'static str) -> Region {
+    trap::not_in_handler(trap::LOCKS);
+    let region = Region { waiting: Waiting::begin(clock::ticks(), 0, Some(("region", name))), name };
+    stack::stay();
+    region
+}
+
+/// A wait, until it is dropped. Made by [`block::region`](crate::block::region).
+#[must_use = "dropping it ends the region at once"]
+pub struct Region {
+    #[expect(dead_code, reason = "it is there for its drop")]
+    waiting: Waiting,
+    name: &'static str,
+}
+
+impl std::fmt::Debug for Region {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Region").field("name", &self.name).finish_non_exhaustive()
+    }
+}

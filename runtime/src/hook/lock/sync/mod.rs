@@ -1,0 +1,40 @@
+//! The standard library's, name for name.
+mod barrier;
+mod condvar;
+pub mod mpsc;
+mod mutex;
+mod once;
+mod rwlock;
+
+use super::waiting::Waiting;
+use crate::hook::interpose::{self, OwnWait};
+use crate::{clock, trap};
+
+pub use barrier::Barrier;
+pub use condvar::Condvar;
+pub use mutex::MutexGuard;
+pub use once::{LazyLock, Once, OnceLock};
+pub use rwlock::{RwLockReadGuard, RwLockWriteGuard};
+
+/// Waits for something that nobody holds: an event of `block`.
+#[inline(never)]
+pub(super) fn waits<R>(wait: impl FnOnce() -> R) -> R {
+    trap::not_in_handler(trap::LOCKS);
+    let _waiting = Waiting::begin(clock::ticks(), 0, None);
+    interpose::own_wait(wait)
+}
+
+/// A wait whose first half may be the wait of somebody else: an initialisation, which one thread runs and others wait
+/// for. `wait` is given what to call when it turns out that this thread runs it: then it did not wait.
+#[inline(never)]
+pub(super) fn waits_unless<R>(wait: impl FnOnce(&dyn Fn()) -> R) -> R {
+    trap::not_in_handler(trap::LOCKS);
+    let waiting = std::cell::Cell::new(Some(Waiting::begin(clock::ticks(), 0, None)));
+    let own = OwnWait::begin();
+    wait(&|| {
+        own.end();
+        if let Some(waiting) = waiting.take() {
+            waiting.forget();
+        }
+    })
+}

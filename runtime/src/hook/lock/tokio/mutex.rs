@@ -1,0 +1,209 @@
+#![expect(unsafe_code, reason = "an owned guard holds the lock that its inner guard borrows")]
+//! `tokio::sync::Mutex`.
+use std::any::type_name;
+use std::sync::Arc;
+use std::{fmt, ops};
+
+use ::tokio::sync::{self, TryLockError};
+
+use super::locked;
+use crate::hook::lock::meter::Meter;
+use crate::hook::lock::{Alone, Profiled, wraps};
+
+wraps!(Mutex of ::tokio::sync);
+
+impl<T> Profiled<sync::Mutex<T>> {
+    /// An unlocked mutex. Its profile goes by the place this is called from.
+    #[track_caller]
+    pub fn new(value: T) -> Self {
+        Profiled { meter: Meter::here(type_name::<sync::Mutex<T>>), lock: sync::Mutex::new(value) }
+    }
+
+    /// The same in constants.
+    #[track_caller]
+    pub const fn const_new(value: T) -> Self {
+        Profiled { meter: Meter::here(type_name::<sync::Mutex<T>>), lock: sync::Mutex::const_new(value) }
+    }
+
+    /// The value, without locking.
+    pub fn into_inner(self) -> T {
+        self.lock.into_inner()
+    }
+}
+
+impl<T: ?Sized> Profiled<sync::Mutex<T>> {
+    /// Waits for the lock. Dropping the future gives up.
+    #[inline]
+    pub async fn lock(&self) -> MutexGuard<'_, T> {
+        let inner = locked(&self.meter, self.lock.lock(), |_| true).await;
+        MutexGuard::new(&self.meter, inner)
+    }
+
+    /// Waits for the lock, on a thread that runs no tasks.
+    ///
+    /// # Panics
+    /// If the thread runs tasks.
+    #[track_caller]
+    pub fn blocking_lock(&self) -> MutexGuard<'_, T> {
+        let inner = match self.lock.try_lock() {
+            Ok(inner) => inner,
+            Err(_) => self.meter.wait(|| self.lock.try_lock().ok(), || self.lock.blocking_lock(), |_| true),
+        };
+        MutexGuard::new(&self.meter, inner)
+    }
+
+    /// Takes the lock if it is free.
+    ///
+    /// # Errors
+    /// If it is not.
+    #[inline]
+    pub fn try_lock(&self) -> Result<MutexGuard<'_, T>, TryLockError> {
+        self.lock.try_lock().map(|inner| MutexGuard::new(&self.meter, inner))
+    }
+
+    /// The value, without locking: the exclusive borrow is lock enough.
+    pub fn get_mut(&mut self) -> &mut T {
+        self.lock.get_mut()
+    }
+}
+
+impl<T: ?Sized + 'static> Profiled<sync::Mutex<T>> {
+    /// Waits for the lock, and keeps it alive. Dropping the future gives up.
+    pub async fn lock_owned(self: Arc<Self>) -> OwnedMutexGuard<T> {
+        let MutexGuard { hold, inner } = self.lock().await;
+        // SAFETY: see `OwnedMutexGuard::new`.
+        unsafe { OwnedMutexGuard::new(hold, inner, &self) }
+    }
+
+    /// The same on a thread that runs no tasks.
+    ///
+    /// # Panics
+    /// If the thread runs tasks.
+    #[track_caller]
+    pub fn blocking_lock_owned(self: Arc<Self>) -> OwnedMutexGuard<T> {
+        let MutexGuard { hold, inner } = self.blocking_lock();
+        // SAFETY: see `OwnedMutexGuard::new`.
+        unsafe { OwnedMutexGuard::new(hold, inner, &self) }
+    }
+
+    /// Takes the lock if it is free, and keeps it alive.
+    ///
+    /// # Errors
+    /// If it is not free.
+    pub fn try_lock_owned(self: Arc<Self>) -> Result<OwnedMutexGuard<T>, TryLockError> {
+        let MutexGuard { hold, inner } = self.try_lock()?;
+        // SAFETY: see `OwnedMutexGuard::new`.
+        Ok(unsafe { OwnedMutexGuard::new(hold, inner, &self) })
+    }
+}
+
+/// The lock, held. Unlocks when it is dropped.
+///
+/// The fields are dropped in their order: first the charge is made, then the lock released.
+#[must_use = "if unused the Mutex will immediately unlock"]
+#[clippy::has_significant_drop]
+pub struct MutexGuard<'a, T: ?Sized> {
+    hold: Alone<'a>,
+    inner: sync::MutexGuard<'a, T>,
+}
+
+impl<'a, T: ?Sized> MutexGuard<'a, T> {
+    #[inline]
+    fn new(meter: &'a Meter, inner: sync::MutexGuard<'a, T>) -> Self {
+        meter.acquired();
+        MutexGuard { hold: Alone(meter), inner }
+    }
+}
+
+/// The lock, held and kept alive. Unlocks when it is dropped.
+#[must_use = "if unused the Mutex will immediately unlock"]
+#[clippy::has_significant_drop]
+pub struct OwnedMutexGuard<T: ?Sized + 'static> {
+    // In the order in which they are dropped.
+    #[expect(dead_code, reason = "it is there for its drop")]
+    hold: Alone<'static>,
+    inner: sync::MutexGuard<'static, T>,
+    #[expect(dead_code, reason = "the others borrow it")]
+    lock: Arc<Profiled<sync::Mutex<T>>>,
+}
+
+impl<T: ?Sized + 'static> OwnedMutexGuard<T> {
+    /// # Safety
+    /// `hold` and `inner` are of `lock`. They are dropped before it, and it does not move.
+    unsafe fn new(
+        hold: Alone<'_>,
+        inner: sync::MutexGuard<'_, T>,
+        lock: &Arc<Profiled<sync::Mutex<T>>>,
+    ) -> Self {
+        // SAFETY: the lifetimes alone differ; what they stand for is kept by the `Arc`.
+        unsafe {
+            OwnedMutexGuard {
+                hold: std::mem::transmute::<Alone<'_>, Alone<'static>>(hold),
+                inner: std::mem::transmute::<sync::MutexGuard<'_, T>, sync::MutexGuard<'static, T>>(inner),
+                lock: Arc::clone(lock),
+            }
+        }
+    }
+}
+
+impl<T: ?Sized> ops::Deref for MutexGuard<'_, T> {
+    type Target = T;
+
+    #[inline]
+    fn deref(&self) -> &T {
+        &self.inner
+    }
+}
+
+impl<T: ?Sized> ops::DerefMut for MutexGuard<'_, T> {
+    #[inline]
+    fn deref_mut(&mut self) -> &mut T {
+        &mut self.inner
+    }
+}
+
+impl<T: ?Sized> ops::Deref for OwnedMutexGuard<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.inner
+    }
+}
+
+impl<T: ?Sized> ops::DerefMut for OwnedMutexGuard<T> {
+    fn deref_mut(&mut self) -> &mut T {
+        &mut self.inner
+    }
+}
+
+impl<T: ?Sized + fmt::Debug> fmt::Debug for MutexGuard<'_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.inner.fmt(f)
+    }
+}
+
+impl<T: ?Sized + fmt::Debug> fmt::Debug for OwnedMutexGuard<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.inner.fmt(f)
+    }
+}
+
+impl<T: ?Sized + fmt::Debug> fmt::Debug for Profiled<sync::Mutex<T>> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.lock.fmt(f)
+    }
+}
+
+impl<T: Default> Default for Profiled<sync::Mutex<T>> {
+    #[track_caller]
+    fn default() -> Self {
+        Self::new(T::default())
+    }
+}
+
+impl<T> From<T> for Profiled<sync::Mutex<T>> {
+    #[track_caller]
+    fn from(value: T) -> Self {
+        Self::new(value)
+    }
+}

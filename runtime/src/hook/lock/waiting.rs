@@ -1,0 +1,192 @@
+//! Who waits right now: `block` shows those, too, with the time so far in the row that they will be booked in.
+//!
+//! A wait that is about to become long takes a slot of a fixed table and puts there where it is to be booked and since
+//! when it waits. So taking its stack comes before the wait, and not after it with the lock in hand. A slot goes round
+//! from free to waiting to booking; its state counts the rounds, so that who reads it knows whether it read one wait.
+//!
+//! Totals only grow: a reader adds what still waits *after* it has read a bucket to what it read, and looks again when a
+//! wait has ended meanwhile. See [`values`].
+use std::sync::atomic::{AtomicU64, Ordering::Acquire, Ordering::Relaxed, Ordering::Release};
+
+use super::book::{self, BLOCK, BLOCK_RATE, BucketCell};
+use crate::clock;
+use crate::store::bucket::Bucket;
+
+/// Waits that are shown at once; a page of slots costs memory when it is first used. Those that find no slot are
+/// counted, and booked when they end.
+const SLOTS: usize = 4096;
+/// Places that a wait looks for a free slot at.
+const TRIES: usize = 64;
+
+const FREE: u64 = 0;
+const TAKEN: u64 = 1;
+const WAITING: u64 = 2;
+const BOOKING: u64 = 3;
+const ROUND: u64 = 4;
+
+#[repr(align(64))]
+struct Slot {
+    /// Rounds, and in the two lowest bits where in one it is.
+    state: AtomicU64,
+    bucket: BucketCell,
+    /// Ticks.
+    since: AtomicU64,
+    /// The rate in force when it began.
+    rate: AtomicU64,
+}
+
+static TABLE: [Slot; SLOTS] = [const {
+    Slot {
+        state: AtomicU64::new(FREE),
+        bucket: BucketCell::new(),
+        since: AtomicU64::new(0),
+        rate: AtomicU64::new(0),
+    }
+}; SLOTS];
+
+static UNSEEN: AtomicU64 = AtomicU64::new(0);
+
+/// Waits that found no slot.
+pub(super) fn unseen() -> u64 {
+    UNSEEN.load(Relaxed)
+}
+
+/// One wait, from before it until it is dropped. It may move to another thread, as futures do.
+pub(super) struct Waiting {
+    /// And the state that it has while this wait has it.
+    slot: Option<(&'static Slot, u64)>,
+    bucket: Option<&'static Bucket>,
+    since: u64,
+    rate: u64,
+}
+
+impl Waiting {
+    /// The caller began to wait at `since`, in ticks, for the lock `what`, and is not likely to be done soon.
+    pub(super) fn begin(since: u64, what: u64, label: Option<(&str, &str)>) -> Waiting {
+        let rate = BLOCK_RATE.load(Relaxed);
+        let bucket = if rate == 0 { None } else { book::here(&BLOCK, what, label) };
+        let slot = bucket.and_then(|bucket| {
+            let free = claim();
+            if free.is_none() {
+                UNSEEN.fetch_add(1, Relaxed);
+            }
+            let (slot, state) = free?;
+            slot.bucket.set(bucket);
+            slot.since.store(since, Relaxed);
+            slot.rate.store(rate, Relaxed);
+            slot.state.store(state, Release);
+            Some((slot, state))
+        });
+        Waiting { slot, bucket, since, rate }
+    }
+
+    /// It ends now, after `delay` nanoseconds.
+    pub(super) fn end(mut self, delay: u64) {
+        self.book(delay);
+    }
+
+    /// It was no wait.
+    pub(super) fn forget(mut self) {
+        self.rate = 0;
+    }
+
+    fn book(&mut self, delay: u64) {
+        let Some(bucket) = self.bucket.take() else { return };
+        let slot = self.slot.take().filter(|(slot, state)| {
+            // A forked child has freed it.
+            slot.state.compare_exchange(*state, state - WAITING + BOOKING, Relaxed, Relaxed).is_ok()
+        });
+        let probability = book::probability(delay, self.rate);
+        if book::happens(probability) {
+            book::wait(bucket, delay, probability);
+        }
+        if let Some((slot, state)) = slot {
+            slot.state.store((state - WAITING).wrapping_add(ROUND), Release);
+        }
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        if self.bucket.is_some() {
+            self.book(clock::elapsed(self.since, clock::ticks()));
+        }
+    }
+}
+
+/// A free slot, taken, and the state to give it when it is filled.
+fn claim() -> Option<(&'static Slot, u64)> {
+    let first = crate::local::with(|local| local.random(|random| random.next())) as usize;
+    (0..TRIES).map(|step| &TABLE[(first.wrapping_add(step)) % SLOTS]).find_map(|slot| {
+        let state = slot.state.load(Relaxed);
+        let free = state % ROUND == FREE;
+        (free && slot.state.compare_exchange(state, state + TAKEN, Acquire, Relaxed).is_ok())
+            .then_some((slot, state + WAITING))
+    })
+}
+
+/// In a forked child nobody waits: those who did are not there.
+pub(super) fn after_fork_in_child() {
+    for slot in &TABLE {
+        let state = slot.state.load(Relaxed);
+        if state % ROUND != FREE {
+            slot.state.store((state & !(ROUND - 1)).wrapping_add(ROUND), Relaxed);
+        }
+    }
+}
+
+/// A wait as a reader met it.
+#[derive(Clone, Copy)]
+pub(super) struct Seen {
+    slot: &'static Slot,
+    state: u64,
+    pub(super) bucket: &'static Bucket,
+    delay: u64,
+}
+
+/// All who wait now, longer than what is always sampled.
+pub(super) fn all() -> Vec<Seen> {
+    let seen = |slot: &'static Slot| {
+        let state = slot.state.load(Acquire);
+        if state % ROUND != WAITING {
+            return None;
+        }
+        let (bucket, since) = (slot.bucket.get()?, slot.since.load(Acquire));
+        let rate = slot.rate.load(Acquire);
+        let delay = clock::elapsed(since, clock::ticks());
+        let same = slot.state.load(Relaxed) == state;
+        (same && delay >= rate && delay > 0).then_some(Seen { slot, state, bucket, delay })
+    };
+    TABLE.iter().filter_map(seen).collect()
+}
+
+/// How often a reader looks again before it takes what it has. Then a wait that has just ended may be missing, until
+/// the next look.
+const LOOKS: usize = 1000;
+
+/// What a bucket's row comes to: what is booked, and what those of `waits` add that still wait: how many they are,
+/// and nanoseconds. Each wait is in one of the two.
+pub(super) fn values(bucket: &'static Bucket, waits: &[&Seen]) -> ([u64; 2], [u64; 2]) {
+    let booked = || [&bucket.value().first, &bucket.value().second].map(|value| value.load(Acquire));
+    let mut before = None;
+    for _ in 0..LOOKS {
+        let booked = booked();
+        let (mut waiting, mut booking) = ([0; 2], false);
+        for wait in waits {
+            match wait.slot.state.load(Acquire).wrapping_sub(wait.state) {
+                0 => waiting = [waiting[0] + 1, waiting[1] + wait.delay],
+                1 => booking = true,
+                _ => {}
+            }
+        }
+        // Those that had ended at the look before are booked in what was read after it, and the others did not end.
+        if waits.is_empty() || !booking && before == Some(waiting) {
+            return (booked, waiting);
+        }
+        if booking {
+            std::thread::yield_now();
+        }
+        before = (!booking).then_some(waiting);
+    }
+    (booked(), [0; 2])
+}

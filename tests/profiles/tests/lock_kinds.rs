@@ -1,0 +1,356 @@
+//! The locks of `parking_lot` and `tokio`: their own API, and who is charged.
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use profiled::{parking_lot, profile_mutex, tokio::sync as async_sync};
+use profiled_test_profiles::{Profile, alone, read, stress};
+
+const HOLD: Duration = Duration::from_millis(5);
+
+fn delay(profile: &Profile, lock: &str, function: &str) -> f64 {
+    let ours = profile.samples().iter().filter(|sample| sample.text("lock") == Some(lock));
+    ours.filter(|sample| sample.has(&[function])).map(|sample| sample.value("delay") as f64).sum()
+}
+
+/// Both sums of a lock, in milliseconds, and those of the functions that only hold and only wait.
+fn sums(lock: &str, holder: &str, waiter: &str) -> [f64; 4] {
+    let (block, mutex) = (read("block"), read("mutex"));
+    let all = |profile: &Profile| -> f64 {
+        let ours = profile.samples().iter().filter(|sample| sample.text("lock") == Some(lock));
+        ours.map(|sample| sample.value("delay") as f64).sum()
+    };
+    [all(&block), all(&mutex), delay(&mutex, lock, holder), delay(&block, lock, waiter)].map(|ns| ns / 1e6)
+}
+
+#[track_caller]
+fn comes_out([block, mutex, holder, waiter]: [f64; 4], held: f64) {
+    assert!((block / mutex - 1.0).abs() < 0.02, "{block} ms waited, {mutex} ms charged");
+    assert!(holder >= 0.8 * held, "{holder} ms charged to who held it for {held} ms while others waited");
+    assert!(waiter >= 0.8 * held, "{waiter} ms booked at who waited {held} ms");
+}
+
+fn all_of_it() {
+    profiled::block::set_rate(1);
+    profiled::mutex::set_fraction(1);
+}
+
+/// One holds the lock for 5 ms at a time, with others at it: 20 times. Gives the milliseconds that it was held then.
+fn queue(holds: impl Fn(&dyn Fn()) + Sync, waits: impl Fn() + Sync) -> f64 {
+    let held = AtomicU64::new(0);
+    for _ in 0..20 {
+        let ready = std::sync::Barrier::new(2);
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                holds(&|| {
+                    ready.wait();
+                    thread::sleep(Duration::from_millis(1));
+                    let begin = Instant::now();
+                    thread::sleep(HOLD);
+                    held.fetch_add(begin.elapsed().as_micros() as u64, Relaxed);
+                })
+            });
+            ready.wait();
+            waits();
+        });
+    }
+    held.into_inner() as f64 / 1e3
+}
+
+macro_rules! sides {
+    ($($holds:ident: |$lock:ident: $type:ty, $inside:ident| $hold:expr; $waits:ident: $wait:expr;)*) => {$(
+        #[inline(never)]
+        fn $holds($lock: &$type, $inside: &dyn Fn()) { $hold }
+        #[inline(never)]
+        fn $waits($lock: &$type) { $wait }
+    )*};
+}
+
+sides! {
+    mutex_holds: |lock: parking_lot::Mutex<u64>, inside| {
+        let mut guard = lock.lock();
+        *guard += 1;
+        inside();
+    };
+    mutex_waits: *lock.lock() += 1;
+    fair_holds: |lock: parking_lot::ReentrantMutex<u64>, inside| {
+        let (guard, again) = (lock.lock(), lock.lock());
+        inside();
+        drop(again);
+        parking_lot::ReentrantMutexGuard::unlock_fair(guard);
+    };
+    fair_waits: drop(lock.lock());
+    write_holds: |lock: parking_lot::RwLock<u64>, inside| {
+        *lock.write() += 1;
+        let upgradable = lock.upgradable_read();
+        let mut guard = parking_lot::RwLockUpgradableReadGuard::upgrade(upgradable);
+        *guard += 1;
+        let mapped = parking_lot::RwLockWriteGuard::map(guard, |value| value);
+        inside();
+        drop(mapped);
+    };
+    read_waits: drop(lock.read());
+    read_holds: |lock: parking_lot::RwLock<u64>, inside| {
+        let guard = lock.read();
+        inside();
+        drop(guard);
+    };
+    write_waits: *lock.write() += 1;
+}
+
+#[test]
+fn parking_lots_holders_are_charged() {
+    alone("parking_lots_holders_are_charged", || {
+        all_of_it();
+        let mutex = profile_mutex!("pl mutex", ::parking_lot::Mutex::new(0));
+        let held = queue(|inside| mutex_holds(&mutex, inside), || mutex_waits(&mutex));
+        comes_out(sums("pl mutex", "lock_kinds::mutex_holds", "lock_kinds::mutex_waits"), held);
+        assert_eq!(mutex.into_inner(), 40);
+        let fair = profile_mutex!("pl reentrant", ::parking_lot::ReentrantMutex::new(0));
+        let held = queue(|inside| fair_holds(&fair, inside), || fair_waits(&fair));
+        comes_out(sums("pl reentrant", "lock_kinds::fair_holds", "lock_kinds::fair_waits"), held);
+        let write = profile_mutex!("pl write", ::parking_lot::RwLock::new(0));
+        let held = queue(|inside| write_holds(&write, inside), || read_waits(&write));
+        comes_out(sums("pl write", "lock_kinds::write_holds", "lock_kinds::read_waits"), held);
+        let shared = profile_mutex!("pl read", ::parking_lot::RwLock::new(0));
+        let held = queue(|inside| read_holds(&shared, inside), || write_waits(&shared));
+        comes_out(sums("pl read", "lock_kinds::read_holds", "lock_kinds::write_waits"), held);
+    });
+}
+
+#[test]
+fn parking_lots_api_is_its_own() {
+    static LOCK: parking_lot::Mutex<u32> = parking_lot::Mutex::new(1);
+    let guard = LOCK.lock();
+    assert!(LOCK.is_locked() && LOCK.try_lock().is_none());
+    assert!(LOCK.try_lock_for(Duration::from_millis(5)).is_none());
+    assert!(LOCK.try_lock_until(Instant::now() + Duration::from_millis(5)).is_none());
+    let mapped = parking_lot::MutexGuard::map(guard, |value| value);
+    assert_eq!(*mapped, 1);
+    drop(mapped);
+    parking_lot::MutexGuard::unlock_fair(LOCK.lock());
+    assert!(LOCK.try_lock_for(Duration::from_millis(5)).is_some());
+    let lock = parking_lot::RwLock::<u32>::default();
+    let (one, two) = (lock.read(), lock.read_recursive());
+    assert!(lock.try_write().is_none() && lock.try_write_for(Duration::from_millis(2)).is_none());
+    drop((one, two));
+    let shared = parking_lot::RwLockWriteGuard::downgrade(lock.write());
+    assert!(lock.try_read().is_some());
+    drop(shared);
+    let mut lock = parking_lot::RwLock::from(3);
+    *lock.get_mut() += 1;
+    assert_eq!((format!("{lock:?}"), lock.into_inner()), (format!("{:?}", ::parking_lot::RwLock::new(4)), 4));
+
+    let both = (parking_lot::Mutex::new(false), parking_lot::Condvar::new());
+    let mut guard = both.0.lock();
+    assert!(both.1.wait_for(&mut guard, Duration::from_millis(2)).timed_out());
+    assert!(both.1.wait_while_for(&mut guard, |done| !*done, Duration::from_millis(2)).timed_out());
+    assert!(!both.1.wait_while_for(&mut guard, |done| *done, Duration::from_millis(2)).timed_out());
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            *both.0.lock() = true;
+            both.1.notify_all();
+        });
+        both.1.wait_while(&mut guard, |done| !*done);
+        assert!(*guard);
+        drop(guard);
+    });
+}
+
+fn block_on<F: Future>(future: F) -> F::Output {
+    tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(future)
+}
+
+#[inline(never)]
+async fn task_holds(lock: &async_sync::Mutex<u64>) {
+    let mut guard = lock.lock().await;
+    *guard += 1;
+    tokio::time::sleep(Duration::from_millis(20)).await;
+}
+
+#[inline(never)]
+async fn task_waits(lock: &async_sync::Mutex<u64>) {
+    *lock.lock().await += 1;
+}
+
+/// One task holds the lock for 20 ms, ten wait, five of which give up after half of that: all of it is charged.
+#[test]
+fn tasks_that_give_up_leave_the_sums_right() {
+    alone("tasks_that_give_up_leave_the_sums_right", || {
+        all_of_it();
+        let lock = profile_mutex!("tokio mutex", ::tokio::sync::Mutex::new(0));
+        block_on(async {
+            let waits = || async {
+                tokio::join!(
+                    task_waits(&lock),
+                    task_waits(&lock),
+                    task_waits(&lock),
+                    task_waits(&lock),
+                    task_waits(&lock)
+                );
+            };
+            let give_up = tokio::time::timeout(Duration::from_millis(10), waits());
+            let (_, _, gave_up) = tokio::join!(task_holds(&lock), waits(), give_up);
+            assert!(gave_up.is_err(), "it was held for longer");
+        });
+        assert_eq!(lock.into_inner(), 6);
+        // 5 * 20 and 5 * 10 ms.
+        let [block, mutex, holder, waiter] =
+            sums("tokio mutex", "lock_kinds::task_holds", "lock_kinds::task_waits");
+        assert!((block / mutex - 1.0).abs() < 0.02, "{block} ms waited, {mutex} ms charged");
+        assert!(holder > 149.0 && holder < 1.01 * block, "{holder} ms charged to the holder of {block}");
+        // What the five waited that gave up is a third, and due from who held the lock, not nobody's.
+        assert!(holder > 0.9 * block, "{holder} ms charged to the holder of {block}");
+        assert!(waiter > 149.0, "{waiter} ms booked at the waiters");
+    });
+}
+
+#[test]
+fn tokios_api_is_its_own() {
+    alone("tokios_api_is_its_own", || {
+        all_of_it();
+        block_on(async {
+            let lock = Arc::new(async_sync::Mutex::new(String::new()));
+            let mut guard = lock.clone().lock_owned().await;
+            guard.push('a');
+            assert!(lock.try_lock().is_err() && lock.clone().try_lock_owned().is_err());
+            drop(guard);
+            assert_eq!(*lock.lock().await, "a");
+            assert_eq!(format!("{lock:?}"), format!("{:?}", tokio::sync::Mutex::new("a")));
+
+            let shared = Arc::new(async_sync::RwLock::new(1));
+            let (one, two) = (shared.clone().read_owned().await, shared.read().await);
+            assert!(shared.try_write().is_err());
+            drop((one, two));
+            *shared.clone().write_owned().await += 1;
+            assert_eq!(*shared.read().await, 2);
+
+            let permits = Arc::new(async_sync::Semaphore::new(3));
+            let mut two = permits.clone().acquire_many_owned(2).await.unwrap();
+            let one = two.split(1).unwrap();
+            assert_eq!((two.num_permits(), permits.available_permits()), (1, 1));
+            two.merge(one);
+            assert!(permits.try_acquire_many(2).is_err());
+            drop(two);
+            permits.acquire().await.unwrap().forget();
+            assert_eq!(permits.available_permits(), 2);
+            let waiting = permits.acquire_many(3);
+            let close = async {
+                tokio::task::yield_now().await;
+                permits.close();
+            };
+            assert!(tokio::join!(waiting, close).0.is_err());
+
+            let (sender, mut receiver) = async_sync::mpsc::channel(1);
+            let sends = async {
+                for n in 0..3 {
+                    sender.send(n).await.unwrap();
+                }
+                drop(sender);
+            };
+            let receives = async {
+                let mut got = Vec::new();
+                while let Some(n) = receiver.recv().await {
+                    got.push(n);
+                }
+                got
+            };
+            assert_eq!(tokio::join!(sends, receives).1, [0, 1, 2]);
+
+            let notify = async_sync::Notify::new();
+            let notified = async {
+                let _waiting = notify.notified();
+                notify_waits(&notify).await;
+            };
+            tokio::join!(notified, async {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+                notify.notify_one();
+            });
+        });
+        let block = read("block");
+        let waited = block.total_of("delay", &["lock_kinds::notify_waits"]);
+        assert!(waited >= 9_000_000, "{waited}");
+        // What a task is spawned with has to be `Send`, as the original's.
+        fn sendable<T: Send>(_: T) {}
+        let lock = Arc::new(async_sync::Mutex::new(0));
+        sendable(lock.lock());
+        sendable(lock.clone().lock_owned());
+    });
+}
+
+#[inline(never)]
+async fn notify_waits(notify: &async_sync::Notify) {
+    notify.notified().await;
+}
+
+/// Sixteen threads at every kind of lock: no update and no charge is lost, as long as it takes.
+#[test]
+fn sixteen_threads_at_all_kinds() {
+    alone("sixteen_threads_at_all_kinds", || {
+        all_of_it();
+        let std_mutex = profile_mutex!("all", std::sync::Mutex::new(0_u64));
+        let std_rwlock = profile_mutex!("all", std::sync::RwLock::new(0_u64));
+        let pl_mutex = profile_mutex!("all", ::parking_lot::Mutex::new(0_u64));
+        let pl_rwlock = profile_mutex!("all", ::parking_lot::RwLock::new(0_u64));
+        let pl_reentrant =
+            profile_mutex!("all", ::parking_lot::ReentrantMutex::new(std::cell::Cell::new(0_u64)));
+        let tokio_mutex = profile_mutex!("all", ::tokio::sync::Mutex::new(0_u64));
+        let tokio_rwlock = profile_mutex!("all", ::tokio::sync::RwLock::new(0_u64));
+        let updates = AtomicU64::new(0);
+        let end = Instant::now() + stress();
+        thread::scope(|scope| {
+            for thread in 0..16_u64 {
+                let (updates, all) =
+                    (&updates, (&std_mutex, &std_rwlock, &pl_mutex, &pl_rwlock, &pl_reentrant));
+                let (tokio_mutex, tokio_rwlock) = (&tokio_mutex, &tokio_rwlock);
+                scope.spawn(move || {
+                    let mut n = thread;
+                    while Instant::now() < end {
+                        n = n.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+                        let kind = n >> 33;
+                        match kind % 10 {
+                            0 => *all.0.lock().unwrap() += 1,
+                            1 => *all.1.write().unwrap() += 1,
+                            2 => *all.2.lock() += 1,
+                            3 => *all.3.write() += 1,
+                            4 => {
+                                let value = all.4.lock();
+                                value.set(value.get() + 1);
+                            }
+                            5 => *tokio_mutex.blocking_lock() += 1,
+                            6 => *tokio_rwlock.blocking_write() += 1,
+                            7 => {
+                                let Some(mut value) = all.2.try_lock_for(Duration::from_micros(n >> 60))
+                                else {
+                                    continue;
+                                };
+                                *value += 1;
+                            }
+                            _ => {
+                                _ = std::hint::black_box(*all.1.read().unwrap() + *all.3.read());
+                                _ = std::hint::black_box(*tokio_rwlock.blocking_read());
+                                continue;
+                            }
+                        }
+                        updates.fetch_add(1, Relaxed);
+                    }
+                });
+            }
+        });
+        let total = std_mutex.into_inner().unwrap()
+            + std_rwlock.into_inner().unwrap()
+            + pl_mutex.into_inner()
+            + pl_rwlock.into_inner()
+            + pl_reentrant.into_inner().get()
+            + tokio_mutex.into_inner()
+            + tokio_rwlock.into_inner();
+        assert_eq!(total, updates.into_inner());
+        let (mut block, mut mutex) = (0.0, 0.0);
+        for profile in profiled::profiles().into_iter().filter(|profile| profile.name().starts_with("all")) {
+            let [waited, charged, ..] = sums(profile.name(), "-", "-");
+            (block, mutex) = (block + waited, mutex + charged);
+        }
+        assert!(block > 0.0 && (mutex / block - 1.0).abs() < 0.01, "{mutex} ms charged, {block} ms waited");
+    });
+}
