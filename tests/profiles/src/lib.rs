@@ -41,6 +41,40 @@ pub fn text(name: &str, debug: u32) -> String {
     String::from_utf8(text).expect("UTF-8")
 }
 
+/// A cell of the table that people read: the row of `name`, the column of `title`.
+///
+/// # Panics
+/// If there is none.
+pub fn cell(table: &str, name: &str, title: &str) -> String {
+    let lines: Vec<&str> = table.lines().filter(|line| !line.starts_with('#')).collect();
+    let cells = |line: &str| -> Vec<String> {
+        line.split("  ").map(str::trim).filter(|cell| !cell.is_empty()).map(str::to_owned).collect()
+    };
+    let titles = cells(lines[0]);
+    let column = titles.iter().position(|found| found == title);
+    let column = column.unwrap_or_else(|| panic!("no {title} in\n{table}"));
+    let row = lines[1..].iter().map(|line| cells(line)).find(|row| row[0] == name);
+    let row = row.unwrap_or_else(|| panic!("no {name} in\n{table}"));
+    row[column].clone()
+}
+
+/// A time as tables have it: `3.1us`.
+///
+/// # Panics
+/// If it is none.
+pub fn nanoseconds(time: &str) -> f64 {
+    let unit = time.find(|c: char| c.is_ascii_alphabetic()).unwrap_or_else(|| panic!("no unit in {time}"));
+    let (number, unit) = time.split_at(unit);
+    let unit = match unit {
+        "ns" => 1.0,
+        "us" => 1e3,
+        "ms" => 1e6,
+        "s" => 1e9,
+        _ => panic!("no unit of time in {time}"),
+    };
+    unit * number.parse::<f64>().unwrap_or_else(|_| panic!("no number in {time}"))
+}
+
 /// Writes a snapshot and reads it back.
 ///
 /// # Panics

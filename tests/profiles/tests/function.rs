@@ -7,7 +7,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use profiled::{Kind, profiled};
-use profiled_test_profiles::{Profile, alone, read, text};
+use profiled_test_profiles::{Profile, alone, cell, read, text};
 
 #[profiled]
 #[inline(never)]
@@ -59,36 +59,8 @@ fn sleeps() {
     thread::sleep(Duration::from_millis(20));
 }
 
-/// Half a microsecond or more, whatever the optimiser does.
-#[profiled]
-#[inline(never)]
-fn hot(n: u32) -> u32 {
-    (0..900).fold(n, |sum, step| black_box(sum.wrapping_mul(31) ^ step))
-}
-
-/// A twentieth of a microsecond: less than it takes to time a call.
-#[profiled]
-#[inline(never)]
-fn brief(n: u32) -> u32 {
-    (0..50).fold(n, |sum, step| black_box(sum.wrapping_mul(31) ^ step))
-}
-
 fn calls(profile: &Profile, names: &[&str]) -> i64 {
     profile.total_of("calls", names)
-}
-
-/// A cell of the table that people read: the row of `name`, the column of `title`.
-fn cell(table: &str, name: &str, title: &str) -> String {
-    let lines: Vec<&str> = table.lines().filter(|line| !line.starts_with('#')).collect();
-    let cells = |line: &str| -> Vec<String> {
-        line.split("  ").map(str::trim).filter(|cell| !cell.is_empty()).map(str::to_owned).collect()
-    };
-    let titles = cells(lines[0]);
-    let column = titles.iter().position(|found| found == title);
-    let column = column.unwrap_or_else(|| panic!("no {title} in\n{table}"));
-    let row = lines[1..].iter().map(|line| cells(line)).find(|row| row[0] == name);
-    let row = row.unwrap_or_else(|| panic!("no {name} in\n{table}"));
-    row[column].clone()
 }
 
 #[test]
@@ -266,61 +238,6 @@ fn wall_time_is_what_a_clock_says() {
         let wall = read("function::sleeps").total("wall") as f64;
         assert!((wall / outside - 1.0).abs() <= 0.1, "{wall} of {outside}");
         assert!(wall >= 0.19e9, "ten times 20 ms: {wall}");
-    });
-}
-
-/// How often this thread was stopped in the middle of its work.
-#[expect(unsafe_code, reason = "a system call")]
-fn stops() -> i64 {
-    // SAFETY: all-zero is a valid `rusage`, and the call fills it.
-    unsafe {
-        let mut usage: libc::rusage = std::mem::zeroed();
-        libc::getrusage(libc::RUSAGE_THREAD, &raw mut usage);
-        usage.ru_nivcsw
-    }
-}
-
-/// How far off the wall time of `name` is after calls of `function`, each of which waits for the one before, or the
-/// processor would begin it early, and outside it would seem shorter than it takes.
-///
-/// They come in rounds of some milliseconds. A round in which another program had the processor says nothing: that is
-/// long, and lies within one call, which stands for hundreds or for none. Retried longer while it is more than `most`.
-fn off(name: &str, function: fn(u32) -> u32, times: u32, most: f64) -> f64 {
-    let wall = || -> i64 {
-        profiled::lookup(name).unwrap().snapshot().samples().map(|sample| sample.values()[1]).sum()
-    };
-    let (mut off, end) = (f64::NAN, Instant::now() + Duration::from_secs(60));
-    for more in [1, 2, 4, 8, 16] {
-        let (mut inside, mut outside, mut rounds) = (0.0, 0.0, 0);
-        while rounds < 20 * more && Instant::now() < end {
-            let (before, stopped, begin) = (wall(), stops(), Instant::now());
-            black_box((0..times / 20).fold(1, |sum, n| function(sum ^ n)));
-            let took = begin.elapsed().as_nanos() as f64;
-            if stops() == stopped {
-                inside += (wall() - before) as f64;
-                outside += took;
-                rounds += 1;
-            }
-        }
-        off = inside / outside - 1.0;
-        if off.abs() <= most {
-            break;
-        }
-    }
-    off
-}
-
-/// About one call in 32 is timed, so some 6 000 are, and of the short one 1 in 512, some 4 000: the error of their mean
-/// is below two percent. What remains is how well the hook's own way from one clock to the other is known, to some 3 ns,
-/// and what the loop around the calls takes, as much again.
-#[test]
-#[cfg_attr(debug_assertions, ignore = "our own code around the two clocks takes as long, not optimised")]
-fn a_hot_function_is_timed_well() {
-    alone("a_hot_function_is_timed_well", || {
-        let hot = off("function::hot", hot, 200_000, 0.1);
-        assert!(hot.abs() <= 0.1, "half a microsecond is off by {hot}");
-        let brief = off("function::brief", brief, 2_000_000, 0.2);
-        assert!(brief.abs() <= 0.2, "a twentieth of one is off by {brief}");
     });
 }
 
