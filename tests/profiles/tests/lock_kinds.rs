@@ -1,6 +1,10 @@
 //! The locks of `parking_lot` and `tokio`: their own API, and who is charged.
+use std::future::poll_fn;
+use std::hint::black_box;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::task::{Context, Poll};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -162,16 +166,34 @@ fn block_on<F: Future>(future: F) -> F::Output {
     tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(future)
 }
 
-#[inline(never)]
-async fn task_holds(lock: &async_sync::Mutex<u64>) {
-    let mut guard = lock.lock().await;
-    *guard += 1;
-    tokio::time::sleep(Duration::from_millis(20)).await;
+/// Functions that poll a future, and are on its stacks: optimised and with line tables alone, what an `async fn` is called is
+/// not known.
+macro_rules! polling {
+    ($($name:ident)*) => {$(
+        #[inline(never)]
+        fn $name(future: Pin<&mut dyn Future<Output = ()>>, context: &mut Context<'_>) -> Poll<()> {
+            // Two of the same code would be one function.
+            black_box(stringify!($name));
+            black_box(future.poll(context))
+        }
+    )*};
+}
+polling! { task_holds task_waits notify_waits }
+
+type Polling = fn(Pin<&mut dyn Future<Output = ()>>, &mut Context<'_>) -> Poll<()>;
+
+async fn polled(by: Polling, future: impl Future<Output = ()>) {
+    let mut future = pin!(future);
+    poll_fn(|context| by(future.as_mut(), context)).await;
 }
 
-#[inline(never)]
-async fn task_waits(lock: &async_sync::Mutex<u64>) {
-    *lock.lock().await += 1;
+/// A wait as its task measures it, however it ends.
+struct Waits<'a>(Instant, &'a AtomicU64);
+
+impl Drop for Waits<'_> {
+    fn drop(&mut self) {
+        self.1.fetch_add(self.0.elapsed().as_nanos() as u64, Relaxed);
+    }
 }
 
 /// One task holds the lock for 20 ms, ten wait, five of which give up after half of that: all of it is charged.
@@ -180,29 +202,37 @@ fn tasks_that_give_up_leave_the_sums_right() {
     alone("tasks_that_give_up_leave_the_sums_right", || {
         all_of_it();
         let lock = profile_mutex!("tokio mutex", ::tokio::sync::Mutex::new(0));
+        let waited = AtomicU64::new(0);
+        let waits = || {
+            polled(task_waits, async {
+                let _waits = Waits(Instant::now(), &waited);
+                *lock.lock().await += 1;
+            })
+        };
         block_on(async {
-            let waits = || async {
-                tokio::join!(
-                    task_waits(&lock),
-                    task_waits(&lock),
-                    task_waits(&lock),
-                    task_waits(&lock),
-                    task_waits(&lock)
-                );
-            };
-            let give_up = tokio::time::timeout(Duration::from_millis(10), waits());
-            let (_, _, gave_up) = tokio::join!(task_holds(&lock), waits(), give_up);
+            let five = || async { tokio::join!(waits(), waits(), waits(), waits(), waits()) };
+            let holds = polled(task_holds, async {
+                let mut guard = lock.lock().await;
+                *guard += 1;
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            });
+            let give_up = tokio::time::timeout(Duration::from_millis(10), five());
+            let (_, _, gave_up) = tokio::join!(holds, five(), give_up);
             assert!(gave_up.is_err(), "it was held for longer");
         });
+        let waited = waited.into_inner() as f64 / 1e6;
         assert_eq!(lock.into_inner(), 6);
-        // 5 * 20 and 5 * 10 ms.
         let [block, mutex, holder, waiter] =
             sums("tokio mutex", "lock_kinds::task_holds", "lock_kinds::task_waits");
         assert!((block / mutex - 1.0).abs() < 0.02, "{block} ms waited, {mutex} ms charged");
-        assert!(holder > 149.0 && holder < 1.01 * block, "{holder} ms charged to the holder of {block}");
-        // What the five waited that gave up is a third, and due from who held the lock, not nobody's.
-        assert!(holder > 0.9 * block, "{holder} ms charged to the holder of {block}");
-        assert!(waiter > 149.0, "{waiter} ms booked at the waiters");
+        // The first wait takes the first stack before it is noted, which makes 5 ms and more on a busy machine: that is in
+        // what its task measures alone.
+        assert!(waiter > 0.8 * waited && waiter <= waited, "{waiter} ms booked at who waited {waited} ms");
+        // What the five waited that gave up is due from who held the lock, and not nobody's.
+        assert!(
+            holder > 0.9 * block && holder < 1.01 * block,
+            "{holder} ms charged to the holder of {block}"
+        );
     });
 }
 
@@ -261,7 +291,7 @@ fn tokios_api_is_its_own() {
             let notify = async_sync::Notify::new();
             let notified = async {
                 let _waiting = notify.notified();
-                notify_waits(&notify).await;
+                polled(notify_waits, notify.notified()).await;
             };
             tokio::join!(notified, async {
                 tokio::time::sleep(Duration::from_millis(10)).await;
@@ -277,11 +307,6 @@ fn tokios_api_is_its_own() {
         sendable(lock.lock());
         sendable(lock.clone().lock_owned());
     });
-}
-
-#[inline(never)]
-async fn notify_waits(notify: &async_sync::Notify) {
-    notify.notified().await;
 }
 
 /// Sixteen threads at every kind of lock: no update and no charge is lost, as long as it takes.
