@@ -197,26 +197,18 @@ fn name_ignored_arguments(function: &mut Function) {
 fn site(args: &Args, name: &Ident) -> TokenStream {
     let private = args.private();
     let word = name.unraw().to_string();
+    let start = mixed("__profiled_start");
     let made = match (&args.name, &args.method) {
-        (Some(literal), _) => quote! { #private::Name::Literal(#literal) },
-        (None, Some(Method { prefix: Some(prefix) })) => quote! { #private::Name::Prefixed(#prefix, #word) },
-        // What tells the type of a method is known to the compiler alone: the path of an item in its body. An
-        // `enum` without variants is the item that adds no code.
-        (None, _) => quote! {
-            #private::Name::Path {
-                module: ::core::module_path!(),
-                function: #word,
-                item: #private::type_name::<__ProfiledHere>,
-            }
-        },
+        (Some(literal), _) => quote! { Literal(#literal) },
+        (None, Some(Method { prefix: Some(prefix) })) => quote! { Prefixed(#prefix, #word) },
+        // What tells the type of a method is known to the compiler alone: the path of an item in its body.
+        (None, _) => quote! { path(::core::module_path!(), #word, #start) },
     };
-    let here = args.name.is_none().then(|| quote! { enum __ProfiledHere {} });
-    // These speak of the place of their outermost expansion, which shall be the function's name and not ours.
-    let place = quote_spanned! { name.span() => ::core::file!(), ::core::line!(), ::core::column!() };
+    // The place of this call is the one that the site notes, which shall be the function's name and not ours.
+    let here = quote_spanned! { name.span() => here() };
     quote! {{
-        #here
-        static __PROFILED_SITE: #private::FunctionSite = #private::FunctionSite::new(#made, #place);
-        #private::submit! { #private::Entry::Function(&__PROFILED_SITE) }
+        #private::register! { __PROFILED_SITE, #start }
+        static __PROFILED_SITE: #private::FunctionSite = #private::Name::#made.#here;
         &__PROFILED_SITE
     }}
 }

@@ -17,3 +17,14 @@ macro_rules! at_start {
     };
 }
 pub(crate) use at_start;
+
+/// Has a site registered before `main`: what the attribute emits. The item `$start` is what tells the compiler's name for
+/// the place.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __profiled_register {
+    ($site:ident, $start:ident) => {
+        fn $start() {}
+        $crate::__private::submit! { $crate::__private::Entry::Function(&$site) }
+    };
+}
