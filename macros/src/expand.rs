@@ -197,7 +197,7 @@ fn name_ignored_arguments(function: &mut Function) {
 fn site(args: &Args, name: &Ident) -> TokenStream {
     let private = args.private();
     let word = name.unraw().to_string();
-    let start = mixed("__profiled_start");
+    let (start, register) = (mixed("__profiled_start"), mixed("register"));
     let made = match (&args.name, &args.method) {
         (Some(literal), _) => quote! { Literal(#literal) },
         (None, Some(Method { prefix: Some(prefix) })) => quote! { Prefixed(#prefix, #word) },
@@ -207,7 +207,10 @@ fn site(args: &Args, name: &Ident) -> TokenStream {
     // The place of this call is the one that the site notes, which shall be the function's name and not ours.
     let here = quote_spanned! { name.span() => here() };
     quote! {{
-        #private::register! { __PROFILED_SITE, #start }
+        extern "C" fn #start() {
+            #private::#register(&__PROFILED_SITE);
+        }
+        #private::#register! { __PROFILED_SITE, #start }
         static __PROFILED_SITE: #private::FunctionSite = #private::Name::#made.#here;
         &__PROFILED_SITE
     }}

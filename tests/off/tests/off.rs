@@ -132,6 +132,9 @@ profiled::__private::when_off! {
     fn expansions_find_what_they_name() {
         fn sync() -> u32 {
             let _scope = ::profiled::__private::enter({
+                extern "C" fn start() {
+                    ::profiled::__private::register(&SITE);
+                }
                 ::profiled::__private::register!(SITE, start);
                 static SITE: ::profiled::__private::FunctionSite =
                     ::profiled::__private::Name::path(::core::module_path!(), "sync", start).here();

@@ -23,8 +23,7 @@ macro_rules! at_start {
 }
 pub(crate) use at_start;
 
-/// Has the loader register a site: what the attribute emits. The item `$start`, which does it, has a second use as what
-/// tells the compiler's name for the place.
+/// Has the loader call `$start`, which registers the site: what the attribute emits.
 ///
 /// `inventory` would do, and takes the compiler half a millisecond longer for each site: three macros one in another, a
 /// node, and a vtable.
@@ -32,9 +31,6 @@ pub(crate) use at_start;
 #[macro_export]
 macro_rules! __profiled_register {
     ($site:ident, $start:ident) => {
-        extern "C" fn $start() {
-            $crate::__private::register(&$site);
-        }
         #[used]
         #[unsafe(link_section = ".init_array")]
         static __PROFILED_START: extern "C" fn() = $start;

@@ -18,13 +18,12 @@ macro_rules! at_start {
 }
 pub(crate) use at_start;
 
-/// Has a site registered before `main`: what the attribute emits. The item `$start` is what tells the compiler's name for
-/// the place.
+/// Has the site submitted: what the attribute emits. `$start`, which would register it, is not called.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __profiled_register {
     ($site:ident, $start:ident) => {
-        fn $start() {}
+        const _: extern "C" fn() = $start;
         $crate::__private::submit! { $crate::__private::Entry::Function(&$site) }
     };
 }
