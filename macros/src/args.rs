@@ -239,7 +239,7 @@ fn labels(input: ParseStream<'_>, word: Ident) -> syn::Result<Labels> {
 
 /// From `<` to its `>`.
 fn generic_arguments(content: ParseStream<'_>, into: &mut Vec<TokenTree>) -> syn::Result<()> {
-    let mut angles = crate::item::Angles::default();
+    let mut angles = crate::tokens::Angles::default();
     while !content.is_empty() {
         let token = content.parse::<TokenTree>()?;
         angles.see(&token);
