@@ -93,7 +93,7 @@ pub mod __private {
     pub use crate::__profiled_when_off as when_off;
     pub use crate::encode::bench;
     pub use crate::hook::function::{Scope, enter};
-    pub use crate::hook::future::Polled;
+    pub use crate::hook::future::{Polled, never};
     pub use crate::hook::lock::{Lock, Maker};
     pub use crate::label::{Labelled, Set};
     pub use crate::profile::Entry;

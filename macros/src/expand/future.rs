@@ -4,6 +4,7 @@ use quote::{quote, quote_spanned};
 
 use super::arguments::{bindings, split_at_commas};
 use super::within;
+use crate::args::Args;
 use crate::item::{Function, leading_items};
 use crate::tokens::Angles;
 
@@ -30,8 +31,8 @@ pub(super) fn name_ignored_arguments(function: &mut Function) {
 }
 
 /// The body of the `async move` that takes the place of an asynchronous function's body.
-pub(super) fn future(function: &Function, statements: &[TokenTree], braces: &Group) -> Group {
-    let edge = dead_edge(&function.name, function.output.as_deref(), &mentions(function, statements));
+pub(super) fn future(args: &Args, function: &Function, statements: &[TokenTree], braces: &Group) -> Group {
+    let edge = dead_edge(args, &function.name, function.output.as_deref(), &mentions(function, statements));
     let (items, statements) = statements.split_at(leading_items(statements));
     within(braces, quote! { #(#items)* #edge #(#statements)* })
 }
@@ -43,7 +44,12 @@ pub(super) fn future(function: &Function, statements: &[TokenTree], braces: &Gro
 ///
 /// A block also drops what it captured in the order of first use, and a function its arguments in reverse: using
 /// them here, in reverse, puts that right too.
-fn dead_edge(name: &Ident, output: Option<&[TokenTree]>, mentions: &[Ident]) -> Option<TokenStream> {
+fn dead_edge(
+    args: &Args,
+    name: &Ident,
+    output: Option<&[TokenTree]>,
+    mentions: &[Ident],
+) -> Option<TokenStream> {
     // Where a mismatch says that the type comes from.
     let place = output.and_then(|tokens| tokens.first()).map_or(name.span(), TokenTree::span);
     let place = Span::mixed_site().located_at(place);
@@ -52,12 +58,10 @@ fn dead_edge(name: &Ident, output: Option<&[TokenTree]>, mentions: &[Ident]) -> 
         Some([TokenTree::Punct(bang)]) if bang.as_char() == '!' => None,
         Some(output) => Some(erase_impl(output)),
     };
-    let value = Ident::new("output", place);
+    let (private, never) = (args.private_at(place), Ident::new("never", place));
     let returns = output.map(|output| {
-        quote_spanned! { place =>
-            let #value: #output = loop {};
-            return #value;
-        }
+        // Shorter, and cheaper for the compiler, than a variable of this type.
+        quote_spanned! { place => return #private::#never::<#output>(); }
     });
     let uses = (!mentions.is_empty()).then(|| quote! { let _ = (#(&#mentions,)*); });
     if returns.is_none() && uses.is_none() {

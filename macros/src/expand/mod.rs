@@ -14,7 +14,7 @@
 //! ```text
 //! #[user's] pub async fn f(..) -> T {
 //!     ::profiled::__private::Polled::new(SITE, async move {
-//!         if false { let output: T = loop {}; return output; }
+//!         if false { return ::profiled::__private::never::<T>(); }
 //!         ..
 //!     }).await
 //! }
@@ -121,7 +121,7 @@ fn instrument(args: &Args, mut function: Function) -> TokenStream {
     let (inner_attributes, statements) = split(body);
 
     let content = if function.is_async {
-        let inner = future(&function, &statements, body);
+        let inner = future(args, &function, &statements, body);
         // As the user's own: lints look at who wrote the block around what they have to say.
         let block = quote_spanned! { body.span() => async move };
         let polled = polled(args, &site, quote! { #block #inner });

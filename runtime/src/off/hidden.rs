@@ -121,6 +121,11 @@ impl Labelled {
     }
 }
 
+/// A value of the type that an asynchronous function returns, in code that never runs.
+pub fn never<T>() -> T {
+    loop {}
+}
+
 /// Would register a site.
 pub const fn register(_site: &'static FunctionSite) {}
 
