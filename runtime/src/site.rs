@@ -103,7 +103,6 @@ static REGISTERED: AtomicPtr<FunctionSite> = AtomicPtr::new(std::ptr::null_mut()
 /// Registers a site, once. The loader has it called before `main`, or when a library is opened: it does nothing but
 /// store.
 #[doc(hidden)]
-#[cfg_attr(profiled_portable, expect(dead_code, reason = "`inventory` does it"))]
 pub fn register(site: &'static FunctionSite) {
     let address = std::ptr::from_ref(site).cast_mut();
     let mut last = REGISTERED.load(Ordering::Relaxed);

@@ -123,7 +123,9 @@ impl Labelled {
 
 /// A value of the type that an asynchronous function returns, in code that never runs.
 pub fn never<T>() -> T {
-    loop {}
+    loop {
+        std::hint::spin_loop();
+    }
 }
 
 /// Would register a site.
