@@ -48,6 +48,16 @@ impl Args {
         quote! { #krate::__private }
     }
 
+    /// The same, as if it stood there. A path of the user's stays where it is: an error about it is to be one.
+    pub(crate) fn private_at(&self, place: Span) -> TokenStream {
+        let moved = |mut token: TokenTree| {
+            token.set_span(token.span().located_at(place));
+            token
+        };
+        let private = self.private();
+        if self.krate.is_some() { private } else { private.into_iter().map(moved).collect() }
+    }
+
     /// The path of `profiled`.
     pub(crate) fn krate_or_default(&self) -> TokenStream {
         match &self.krate {
@@ -239,7 +249,7 @@ fn labels(input: ParseStream<'_>, word: Ident) -> syn::Result<Labels> {
 
 /// From `<` to its `>`.
 fn generic_arguments(content: ParseStream<'_>, into: &mut Vec<TokenTree>) -> syn::Result<()> {
-    let mut angles = crate::item::Angles::default();
+    let mut angles = crate::tokens::Angles::default();
     while !content.is_empty() {
         let token = content.parse::<TokenTree>()?;
         angles.see(&token);

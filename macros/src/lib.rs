@@ -18,6 +18,8 @@ mod expand;
 mod fallback;
 #[cfg(feature = "enabled")]
 mod item;
+#[cfg(feature = "enabled")]
+mod tokens;
 
 use proc_macro::TokenStream;
 

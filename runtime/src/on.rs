@@ -89,16 +89,17 @@ pub mod tokio {
 /// What our macros expand to. Not part of the API.
 #[doc(hidden)]
 pub mod __private {
+    pub use crate::__profiled_register as register;
     pub use crate::__profiled_when_off as when_off;
     pub use crate::encode::bench;
     pub use crate::hook::function::{Scope, enter};
-    pub use crate::hook::future::Polled;
+    pub use crate::hook::future::{Polled, never};
     pub use crate::hook::lock::{Lock, Maker};
     pub use crate::label::{Labelled, Set};
     pub use crate::profile::Entry;
     #[cfg(not(profiled_portable))]
     pub use crate::signal::timer_tag;
-    pub use crate::site::{FunctionSite, LockSite, Name, Place};
+    pub use crate::site::{FunctionSite, LockSite, Name, Place, register};
     pub use crate::stack::observe as stack;
     pub use core::any::type_name;
     pub use inventory::submit;

@@ -15,7 +15,7 @@ use crate::fork::{Guard, Lock};
 use crate::error::{Error, Result};
 use crate::hook::custom::{Key, Members, Tracked};
 use crate::record::Kind;
-use crate::site::{FunctionSite, LockSite, Place, late_locks};
+use crate::site::{self, FunctionSite, LockSite, Place, late_locks};
 use crate::snapshot::Snapshot;
 use crate::stack;
 
@@ -334,18 +334,17 @@ fn catalogue() -> Guard<'static, Catalogue> {
 }
 
 fn at_compile_time(catalogue: &mut Catalogue) {
-    let mut profiles: Vec<&'static Profile> = inventory::iter::<Entry>
-        .into_iter()
-        .map(|entry| match entry {
-            Entry::Profile(profile) => profile,
-            Entry::Function(site) => {
-                let profile = leak(crate::hook::function::profile_of(site));
-                _ = site.profile.set(profile);
-                profile
-            }
-            Entry::Lock(site) => of_lock(site),
-        })
-        .collect();
+    let entries = inventory::iter::<Entry>.into_iter().filter_map(|entry| match entry {
+        Entry::Profile(profile) => Some(*profile),
+        Entry::Lock(site) => Some(of_lock(site)),
+        Entry::Function(_) => None,
+    });
+    let functions = site::functions().map(|site| {
+        let profile = leak(crate::hook::function::profile_of(site));
+        _ = site.profile.set(profile);
+        profile
+    });
+    let mut profiles: Vec<&'static Profile> = entries.chain(functions).collect();
     // `inventory` visits in no order; ours is fixed, so that the same program has the same names.
     profiles.sort_by(|a, b| (a.kind, &a.declared, a.place).cmp(&(b.kind, &b.declared, b.place)));
     for profile in profiles {

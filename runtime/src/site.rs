@@ -1,10 +1,11 @@
+#![expect(unsafe_code, reason = "a list of statics by their addresses")]
 //! A place in source that a macro marked.
 mod name;
 
 use std::collections::HashMap;
 use std::panic::Location;
 use std::sync::OnceLock;
-use std::sync::atomic::AtomicU32;
+use std::sync::atomic::{AtomicPtr, AtomicU32, Ordering};
 
 use crate::fork::Lock;
 use crate::hook::function::Stats;
@@ -42,6 +43,23 @@ pub enum Name {
     },
 }
 
+impl Name {
+    /// Of a function in `module`, with an item of its body.
+    pub const fn path<Item>(module: &'static str, function: &'static str, _item: Item) -> Name
+    where
+        Item: Copy,
+    {
+        Name::Path { module, function, item: std::any::type_name::<Item> }
+    }
+
+    /// The site of this name, at the place of this call.
+    #[track_caller]
+    pub const fn here(self) -> FunctionSite {
+        let place = Location::caller();
+        FunctionSite::new(self, place.file(), place.line(), place.column())
+    }
+}
+
 /// A function that `#[profiled]` marks: one static a function in source. Every call reads it: it shares no line with
 /// what the program writes.
 #[doc(hidden)]
@@ -59,10 +77,12 @@ pub struct FunctionSite {
     pub(crate) profile: OnceLock<&'static Profile>,
     pub(crate) name: Name,
     pub(crate) place: Place,
+    /// The one that was registered before it.
+    next: AtomicPtr<FunctionSite>,
 }
 
 impl FunctionSite {
-    /// What the attribute emits.
+    /// A site at this place.
     pub const fn new(name: Name, file: &'static str, line: u32, column: u32) -> Self {
         FunctionSite {
             id: AtomicU32::new(0),
@@ -72,6 +92,25 @@ impl FunctionSite {
             profile: OnceLock::new(),
             name,
             place: Place { file, line, column },
+            next: AtomicPtr::new(std::ptr::null_mut()),
+        }
+    }
+}
+
+/// The site that was registered last.
+static REGISTERED: AtomicPtr<FunctionSite> = AtomicPtr::new(std::ptr::null_mut());
+
+/// Registers a site, once. The loader has it called before `main`, or when a library is opened: it does nothing but
+/// store.
+#[doc(hidden)]
+pub fn register(site: &'static FunctionSite) {
+    let address = std::ptr::from_ref(site).cast_mut();
+    let mut last = REGISTERED.load(Ordering::Relaxed);
+    loop {
+        site.next.store(last, Ordering::Relaxed);
+        match REGISTERED.compare_exchange_weak(last, address, Ordering::Release, Ordering::Relaxed) {
+            Ok(_) => return,
+            Err(other) => last = other,
         }
     }
 }
@@ -104,10 +143,18 @@ impl LockSite {
 
 /// The functions that `#[profiled]` marks, in no order.
 pub(crate) fn functions() -> impl Iterator<Item = &'static FunctionSite> {
-    inventory::iter::<Entry>.into_iter().filter_map(|entry| match entry {
+    let submitted = inventory::iter::<Entry>.into_iter().filter_map(|entry| match entry {
         Entry::Function(site) => Some(*site),
         _ => None,
-    })
+    });
+    // Acquire, because what was registered is read now; those before it came before it.
+    let last = at(&REGISTERED, Ordering::Acquire);
+    submitted.chain(std::iter::successors(last, |site| at(&site.next, Ordering::Relaxed)))
+}
+
+fn at(site: &AtomicPtr<FunctionSite>, order: Ordering) -> Option<&'static FunctionSite> {
+    // SAFETY: null, or what `register` was given.
+    unsafe { site.load(order).as_ref() }
 }
 
 impl FunctionSite {

@@ -6,12 +6,13 @@
 (all, if none is named). The crate that `generate.py` writes is built as it is, with `profiled` switched off, and after
 `strip.py`, its unannotated twin:
 
-behaviour   all three compile, the first two under `deny(warnings)`, and print the same: the same results, drops in the
+behaviour   it and its twin compile, the former under `deny(warnings)`, and print the same: the same results, drops in the
             same order, panics with the same words at the same places
 2021        so they do in the edition of 2021, but for the twin
 lints       every lint of the compiler and of clippy's `all`, `pedantic` and `nursery` says of the annotated crate what it
             says of the one that is switched off, but for those in `LOST`
-code        switched off, the machine code is that of the twin
+code        switched off it compiles too, under `deny(warnings)`, and the machine code is that of the twin: whoever
+            behaves as the twin does behaves as this
 """
 import collections
 import difflib
@@ -80,7 +81,6 @@ def behaviour():
     run([sys.executable, os.path.join(ROOT, "tests", "strip", "strip.py"), folder, twin])
     named(twin, "twin")
     bare = output(twin, "twin", "--no-default-features")
-    same("switched off", output(folder, "thousand", "--no-default-features"), bare)
     same("annotated", output(folder, "thousand"), bare)
     print(f"{functions} functions behave alike: {len(bare.splitlines())} lines")
 

@@ -67,6 +67,14 @@ impl Origin {
     }
 }
 
+/// A value of the type that an asynchronous function returns, in code that never runs.
+#[doc(hidden)]
+pub fn never<T>() -> T {
+    loop {
+        std::hint::spin_loop();
+    }
+}
+
 /// The scope of one poll; a panic leaves it too.
 struct Leave {
     site: &'static FunctionSite,

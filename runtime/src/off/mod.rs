@@ -90,6 +90,7 @@ pub mod tokio {
 pub mod __private {
     pub use super::hidden::*;
     pub use super::label::{Scope as LabelScope, borrow as label};
+    pub use crate::__profiled_register as register;
     pub use crate::__profiled_submit as submit;
     pub use crate::__profiled_when_off as when_off;
     pub use core::any::type_name;

@@ -132,24 +132,18 @@ profiled::__private::when_off! {
     fn expansions_find_what_they_name() {
         fn sync() -> u32 {
             let _scope = ::profiled::__private::enter({
-                enum Here {}
-                static SITE: ::profiled::__private::FunctionSite = ::profiled::__private::FunctionSite::new(
-                    ::profiled::__private::Name::Path {
-                        module: ::core::module_path!(),
-                        function: "sync",
-                        item: ::profiled::__private::type_name::<Here>,
-                    },
-                    ::core::file!(),
-                    ::core::line!(),
-                    ::core::column!(),
-                );
-                ::profiled::__private::submit! { ::profiled::__private::Entry::Function(&SITE) }
+                extern "C" fn start() {
+                    ::profiled::__private::register(&SITE);
+                }
+                ::profiled::__private::register!(SITE, start);
+                static SITE: ::profiled::__private::FunctionSite =
+                    ::profiled::__private::Name::path(::core::module_path!(), "sync", start).here();
                 &SITE
             });
             1
         }
         static SITE: ::profiled::__private::FunctionSite =
-            ::profiled::__private::FunctionSite::new(::profiled::__private::Name::Literal("a"), "", 1, 1);
+            ::profiled::__private::Name::Literal("a").here();
         let future = async move { 2 };
         let size = size_of_val(&future);
         assert_eq!(size_of_val(&::profiled::__private::Polled::new(&SITE, future)), size);

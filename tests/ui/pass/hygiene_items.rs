@@ -4,9 +4,11 @@ use profiled::profiled;
 static __PROFILED_SITE: u32 = 6;
 #[profiled]
 fn around() -> u32 {
-    enum __ProfiledHere {}
-    static SITE: u32 = 7;
-    __PROFILED_SITE + SITE + u32::try_from(size_of::<__ProfiledHere>()).unwrap()
+    static __PROFILED_START: u32 = 7;
+    fn __profiled_start() -> u32 {
+        0
+    }
+    __PROFILED_SITE + __PROFILED_START + __profiled_start()
 }
 
 #[profiled]

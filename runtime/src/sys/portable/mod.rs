@@ -17,3 +17,13 @@ macro_rules! at_start {
     };
 }
 pub(crate) use at_start;
+
+/// Has the site submitted: what the attribute emits. `$start`, which would register it, is not called.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __profiled_register {
+    ($site:ident, $start:ident) => {
+        const _: extern "C" fn() = $start;
+        $crate::__private::submit! { $crate::__private::Entry::Function(&$site) }
+    };
+}
