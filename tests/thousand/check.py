@@ -6,13 +6,12 @@
 (all, if none is named). The crate that `generate.py` writes is built as it is, with `profiled` switched off, and after
 `strip.py`, its unannotated twin:
 
-behaviour   it and its twin compile, the former under `deny(warnings)`, and print the same: the same results, drops in the
-            same order, panics with the same words at the same places
+behaviour   both and the twin compile, the former two under `deny(warnings)`, and print the same: the same results, drops in
+            the same order, panics with the same words at the same places
 2021        so they do in the edition of 2021, but for the twin
 lints       every lint of the compiler and of clippy's `all`, `pedantic` and `nursery` says of the annotated crate what it
             says of the one that is switched off, but for those in `LOST`
-code        switched off it compiles too, under `deny(warnings)`, and the machine code is that of the twin: whoever
-            behaves as the twin does behaves as this
+code        the machine code of the one that is switched off, optimised, is that of the twin
 """
 import collections
 import difflib
@@ -82,6 +81,7 @@ def behaviour():
     named(twin, "twin")
     bare = output(twin, "twin", "--no-default-features")
     same("annotated", output(folder, "thousand"), bare)
+    same("switched off", output(folder, "thousand", "--no-default-features"), bare)
     print(f"{functions} functions behave alike: {len(bare.splitlines())} lines")
 
 

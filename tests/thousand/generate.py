@@ -146,10 +146,6 @@ profiled = {{ path = "{ROOT}/runtime", default-features = false }}
 [profile.dev]
 debug = false
 incremental = false
-
-# What the front end makes is compared; `tests/strip/sample` and `codesearch` are built as others build.
-[profile.release]
-opt-level = 1
 """)
     shutil.copy(os.path.join(ROOT, "Cargo.lock"), folder)
     print(count(source))
