@@ -39,7 +39,7 @@ fn two<A, B: Default>(n: u32) -> B {
     B::default()
 }
 
-#[profiled(labels(turbofish = two::<u8, u32>(a), sum = a + 1 * 2, r#type = if a < 3 { "small" } else { "big" }))]
+#[profiled(labels(turbofish = two::<u8, u32>(a), sum = a + 2 * a, r#type = if a < 3 { "small" } else { "big" }))]
 fn expressions(a: u32) -> [Option<String>; 3] {
     [label("turbofish"), label("sum"), label("type")]
 }
@@ -113,7 +113,7 @@ fn labels_hold_for_the_call_and_are_evaluated_at_each() {
 #[test]
 fn values_are_any_expression() {
     assert_eq!(expressions(1), [some("0"), some("3"), some("small")]);
-    assert_eq!(expressions(5), [some("0"), some("7"), some("big")]);
+    assert_eq!(expressions(5), [some("0"), some("15"), some("big")]);
 }
 
 #[test]

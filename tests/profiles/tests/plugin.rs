@@ -1,8 +1,9 @@
 //! Functions of other libraries: in dependencies, and in libraries that are loaded while the program runs.
 #![cfg(unix)]
 #![expect(unsafe_code, reason = "loads libraries")]
-use std::ffi::CString;
+use std::ffi::{CString, c_void};
 use std::fs;
+use std::mem::transmute;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
@@ -16,10 +17,13 @@ fn library() -> PathBuf {
     program.parent().unwrap().join("libprofiled_test_plugin.so")
 }
 
+type Call = extern "C" fn(u32) -> u32;
+type Count = unsafe extern "C" fn(*const u8, usize) -> i64;
+
 /// A loaded library.
 struct Copy {
-    call: extern "C" fn(u32) -> u32,
-    count: unsafe extern "C" fn(*const u8, usize) -> i64,
+    call: Call,
+    count: Count,
 }
 
 impl Copy {
@@ -36,7 +40,9 @@ impl Copy {
         };
         let (call, count) = (symbol(c"profiled_test_plugin_call"), symbol(c"profiled_test_plugin_count"));
         // SAFETY: these are the functions of these names, of these types.
-        unsafe { Copy { call: std::mem::transmute(call), count: std::mem::transmute(count) } }
+        unsafe {
+            Copy { call: transmute::<*mut c_void, Call>(call), count: transmute::<*mut c_void, Count>(count) }
+        }
     }
 
     fn count(&self, name: &str) -> i64 {
