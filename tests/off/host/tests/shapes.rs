@@ -25,7 +25,7 @@ profiled::__private::when_off! {
 
     mod facade {
         pub(super) mod __private {
-            pub(crate) use profiled::__private::{FunctionSite, Name, submit, type_name};
+            pub(crate) use profiled::__private::{FunctionSite, Name, register};
             pub(crate) fn enter(_: &'static FunctionSite) -> u32 {
                 super::super::CALLS.fetch_add(1, super::super::Ordering::Relaxed)
             }
