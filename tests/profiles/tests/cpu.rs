@@ -39,25 +39,29 @@ fn a_window_in_one_call() {
 #[test]
 fn overlapping_sessions_have_their_own_windows() {
     alone("overlapping_sessions_have_their_own_windows", || {
-        let share = |profile: &Profile, used: Duration| {
-            let share = profile.total("cpu") as f64 / used.as_nanos() as f64;
-            assert!((0.85..=1.15).contains(&share), "{share}");
-        };
-        // 50 and 100 periods at the slower rate; each end is off by up to one.
-        let (one, begin) = (at(50), cpu_time());
-        first(1000 * MS);
-        let (two, middle) = (at(500), cpu_time());
-        between(1000 * MS);
-        let (one, used_by_one) = (read_snapshot(&one.stop()), cpu_time() - begin);
-        second(1000 * MS);
-        let (two, used_by_two) = (read_snapshot(&two.stop()), cpu_time() - middle);
-        assert_eq!((one.period, two.period), (20_000_000, 2_000_000));
-        share(&one, used_by_one);
-        share(&two, used_by_two);
-        let seen = |profile: &Profile| {
-            ["cpu::first", "cpu::between", "cpu::second"].map(|name| profile.total_of("samples", &[name]) > 0)
-        };
-        assert_eq!((seen(&one), seen(&two)), ([true, true, false], [false, true, true]));
+        let share = |profile: &Profile, used: Duration| profile.total("cpu") as f64 / used.as_nanos() as f64;
+        // 50 and 100 periods at the slower rate, and each end is off by up to one. Where other programs keep the processors,
+        // the kernel's ticks come at other moments than the CPU time is used at: longer windows have more of them.
+        for longer in [1, 2, 4] {
+            let (one, begin) = (at(50), cpu_time());
+            first(1000 * MS * longer);
+            let (two, middle) = (at(500), cpu_time());
+            between(1000 * MS * longer);
+            let (one, used_by_one) = (read_snapshot(&one.stop()), cpu_time() - begin);
+            second(1000 * MS * longer);
+            let (two, used_by_two) = (read_snapshot(&two.stop()), cpu_time() - middle);
+            assert_eq!((one.period, two.period), (20_000_000, 2_000_000));
+            let seen = |profile: &Profile| {
+                ["cpu::first", "cpu::between", "cpu::second"]
+                    .map(|name| profile.total_of("samples", &[name]) > 0)
+            };
+            assert_eq!((seen(&one), seen(&two)), ([true, true, false], [false, true, true]));
+            let shares = [share(&one, used_by_one), share(&two, used_by_two)];
+            if shares.iter().all(|share| (0.85..=1.15).contains(share)) {
+                return;
+            }
+            assert!(longer < 4, "{shares:?}");
+        }
     });
 }
 
