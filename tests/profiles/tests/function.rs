@@ -2,7 +2,6 @@
 use std::future::poll_fn;
 use std::hint::black_box;
 use std::pin::{Pin, pin};
-use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::task::{Context, Poll, Waker};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -239,42 +238,6 @@ fn wall_time_is_what_a_clock_says() {
         let wall = read("function::sleeps").total("wall") as f64;
         assert!((wall / outside - 1.0).abs() <= 0.1, "{wall} of {outside}");
         assert!(wall >= 0.19e9, "ten times 20 ms: {wall}");
-    });
-}
-
-#[profiled]
-#[inline(never)]
-fn at_the_end(n: u32) -> u32 {
-    black_box(n)
-}
-
-/// Calls by destructors of a thread's keys: the later rounds of those come after we have heard of the thread's end.
-#[test]
-#[expect(unsafe_code, reason = "makes a key of threads, which libc calls a function for")]
-fn what_is_called_at_the_very_end_of_a_thread_counts() {
-    static KEY: AtomicU32 = AtomicU32::new(0);
-    static CALLS: AtomicU32 = AtomicU32::new(0);
-
-    fn call() {
-        CALLS.fetch_add(at_the_end(1), Relaxed);
-        // SAFETY: the key is there, and nobody looks behind the value.
-        unsafe { libc::pthread_setspecific(KEY.load(Relaxed), std::ptr::without_provenance(1)) };
-    }
-    unsafe extern "C" fn again(_: *mut std::ffi::c_void) {
-        call();
-    }
-    alone("what_is_called_at_the_very_end_of_a_thread_counts", || {
-        let mut key = 0;
-        // SAFETY: a proper place for the key, and a function that takes its value.
-        assert_eq!(unsafe { libc::pthread_key_create(&raw mut key, Some(again)) }, 0);
-        KEY.store(key, Relaxed);
-        for thread in 1..=3 {
-            thread::spawn(call).join().unwrap();
-            let calls = CALLS.load(Relaxed);
-            // POSIX has four rounds at the least.
-            assert!(calls >= 5 * thread, "{calls} calls of {thread} threads");
-            assert_eq!(cell(&text("functions", 1), "function::at_the_end", "calls"), calls.to_string());
-        }
     });
 }
 

@@ -1,11 +1,12 @@
 //! More functions than one chunk of a thread's counters has room for: nothing is lost while threads get more of them.
-#![expect(unsafe_code, reason = "signals")]
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
+#![expect(unsafe_code, reason = "signals, and keys of threads")]
+use std::hint::black_box;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::thread;
 use std::time::Duration;
 
 use profiled::profiled;
-use profiled_test_profiles::{alone, read};
+use profiled_test_profiles::{alone, cell, read, text};
 
 /// A module for each letter, with a module for each letter, with a function: 20 times 20.
 macro_rules! functions {
@@ -178,5 +179,40 @@ fn a_thread_pays_for_the_sites_it_calls() {
             // The test sees what it measures: the chunks alone are half as much.
             assert!(grew > THREADS * EACH * 200, "{grew} bytes for {THREADS} threads");
         });
+    });
+}
+
+#[profiled]
+#[inline(never)]
+fn at_the_end(n: u32) -> u32 {
+    black_box(n)
+}
+
+/// Calls by destructors of a thread's keys: the later rounds of those come after we have heard of the thread's end.
+#[test]
+fn what_is_called_at_the_very_end_of_a_thread_counts() {
+    static KEY: AtomicU32 = AtomicU32::new(0);
+    static CALLS: AtomicU32 = AtomicU32::new(0);
+
+    fn call() {
+        CALLS.fetch_add(at_the_end(1), Relaxed);
+        // SAFETY: the key is there, and nobody looks behind the value.
+        unsafe { libc::pthread_setspecific(KEY.load(Relaxed), std::ptr::without_provenance(1)) };
+    }
+    unsafe extern "C" fn again(_: *mut std::ffi::c_void) {
+        call();
+    }
+    alone("what_is_called_at_the_very_end_of_a_thread_counts", || {
+        let mut key = 0;
+        // SAFETY: a proper place for the key, and a function that takes its value.
+        assert_eq!(unsafe { libc::pthread_key_create(&raw mut key, Some(again)) }, 0);
+        KEY.store(key, Relaxed);
+        for thread in 1..=3 {
+            thread::spawn(call).join().unwrap();
+            let calls = CALLS.load(Relaxed);
+            // POSIX has four rounds at the least.
+            assert!(calls >= 5 * thread, "{calls} calls of {thread} threads");
+            assert_eq!(cell(&text("functions", 1), "many_sites::at_the_end", "calls"), calls.to_string());
+        }
     });
 }

@@ -14,7 +14,8 @@ use crate::{clock, stack, trap};
 /// # rows();
 /// ```
 ///
-/// While it lasts it is in `block` with the time so far. It may be dropped on another thread.
+/// While it lasts it is in `block` with the time so far. It may be dropped on another thread. With the feature `interpose`,
+/// what waits for a futex in there has a row of its own besides.
 #[inline(never)]
 pub fn region(name: &'static str) -> Region {
     trap::not_in_handler(trap::LOCKS);
