@@ -336,3 +336,17 @@ pub fn a_child_begins_anew() {
         assert!(ledger.account.is_idle(), "nobody waits and nothing is due");
     });
 }
+
+/// The same with those who wait alone, which are fewer orders.
+pub fn two_begin_anew() {
+    model(2, || {
+        let ledger = ledger();
+        _ = ledger.account.arrive(3, 0);
+        let other = thread::spawn(move || ledger.waits(1, false));
+        ledger.waits(1, false);
+        other.join().unwrap();
+        ledger.charges(1);
+        assert!(ledger.charged() <= ledger.waited.load(Relaxed), "more than was waited");
+        assert!(ledger.account.is_idle(), "nobody waits and nothing is due");
+    });
+}

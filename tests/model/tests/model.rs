@@ -22,6 +22,7 @@ hold! {
     two_holders_are_charged
     a_wait_is_cancelled
     a_child_begins_anew
+    two_begin_anew
 }
 
 macro_rules! found {
@@ -58,5 +59,5 @@ found! {
     a_charge_is_published_relaxed: a_holder_is_charged, "charged up to later";
     who_leaves_last_leaves_a_debt: a_holder_is_charged, "takes what is left";
     two_clear_an_old_generation: a_child_begins_anew, "more than was waited";
-    a_generation_is_cleared_in_the_open: a_child_begins_anew, "more than was waited";
+    a_generation_is_cleared_in_the_open: two_begin_anew, "more than was waited";
 }
