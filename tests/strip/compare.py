@@ -6,7 +6,8 @@
 builds the crate in CRATE twice in release mode, as it is with `--no-default-features` and after `strip.py`, and
 compares the code of every function of its binaries and of its own objects, with addresses and symbol hashes taken
 out. The crate has to turn `profiled` off when its own default features are off. Both builds happen at the same path,
-one after the other, so that the compiler sees the same file names.
+one after the other, so that the compiler sees the same file names: `target/strip/crate`. With --keep they stay, beside
+it. Others' crates stay compiled, in `target/strip/target`.
 """
 import difflib
 import json
@@ -15,9 +16,9 @@ import re
 import shutil
 import subprocess
 import sys
-import tempfile
 
 HERE = os.path.dirname(os.path.abspath(__file__))
+WORK = os.path.normpath(os.path.join(HERE, "../../target/strip"))
 
 
 def run(command, **more):
@@ -120,8 +121,8 @@ def main():
     arguments = [argument for argument in sys.argv[1:] if not argument.startswith("--")]
     crate = os.path.abspath(arguments[0])
     debug, keep = "--debug" in sys.argv, "--keep" in sys.argv
-    work = tempfile.mkdtemp(prefix="profiled-strip-")
-    place = os.path.join(work, "crate")
+    place = os.path.join(WORK, "crate")
+    shutil.rmtree(place, ignore_errors=True)
     results = {}
     try:
         for variant in ["off", "stripped"]:
@@ -137,17 +138,21 @@ def main():
             with open(manifest, "w", encoding="utf-8") as file:
                 file.write(text)
             lock = os.path.join(crate, "Cargo.lock")
-            if os.path.exists(lock):
-                shutil.copy(lock, place)
+            shutil.copy(lock if os.path.exists(lock) else os.path.join(HERE, "../../Cargo.lock"), place)
+            # What lay here before was another crate, or this one in its other shape.
+            for folder, _, names in os.walk(place):
+                for name in names:
+                    os.utime(os.path.join(folder, name))
             results[variant] = {
                 os.path.basename(name).split("-")[0]: functions(name)
-                for name in build(place, debug, os.path.join(work, "target"))
+                for name in build(place, debug, os.path.join(WORK, "target"))
             }
-            shutil.rmtree(os.path.join(work, variant), ignore_errors=True)
-            os.rename(place, os.path.join(work, variant))
+            shutil.rmtree(os.path.join(WORK, variant), ignore_errors=True)
+            os.rename(place, os.path.join(WORK, variant))
     finally:
         if not keep:
-            shutil.rmtree(work, ignore_errors=True)
+            for name in ("crate", "off", "stripped"):
+                shutil.rmtree(os.path.join(WORK, name), ignore_errors=True)
     off, stripped = results["off"], results["stripped"]
     assert off and off.keys() == stripped.keys(), (off.keys(), stripped.keys())
     different = 0

@@ -15,8 +15,10 @@ code        the machine code of the one that is switched off, optimised, is that
 """
 import collections
 import difflib
+import filecmp
 import json
 import os
+import shutil
 import subprocess
 import sys
 
@@ -44,20 +46,36 @@ def run(command, **more):
     return done.stdout
 
 
-def generate(name, edition):
-    folder = os.path.join(WORK, name)
-    os.makedirs(folder, exist_ok=True)
-    functions = int(run([sys.executable, os.path.join(HERE, "generate.py"), folder, edition]))
-    return folder, functions
+def generate(name, edition, change=lambda text: text):
+    """The crate in a folder of its name, its `main.rs` changed, and how many functions it has."""
+    fresh = os.path.join(WORK, "fresh")
+    shutil.rmtree(fresh, ignore_errors=True)
+    functions = int(run([sys.executable, os.path.join(HERE, "generate.py"), fresh, edition]))
+    rewrite(os.path.join(fresh, "src", "main.rs"), change)
+    return settled(fresh, name), functions
 
 
-def named(folder, name):
-    """Two crates of one name would be taken for one another in a target directory that they share."""
-    manifest = os.path.join(folder, "Cargo.toml")
-    with open(manifest, encoding="utf-8") as file:
+def rewrite(path, change):
+    with open(path, encoding="utf-8") as file:
         text = file.read()
-    with open(manifest, "w", encoding="utf-8") as file:
-        file.write(text.replace('name = "thousand"', f'name = "{name}"'))
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(change(text))
+
+
+def settled(fresh, name):
+    """Names a crate and puts it in its place. Two of one name would be taken for one another in a target directory that
+    they share. Files that are as they were keep their time, or cargo would build them again."""
+    rewrite(os.path.join(fresh, "Cargo.toml"), lambda text: text.replace('name = "thousand"', f'name = "{name}"'))
+    folder = os.path.join(WORK, name)
+    for parent, _, files in os.walk(fresh):
+        for file in files:
+            new = os.path.join(parent, file)
+            old = os.path.join(folder, os.path.relpath(new, fresh))
+            if os.path.exists(old) and filecmp.cmp(new, old, shallow=False):
+                shutil.copystat(old, new)
+    shutil.rmtree(folder, ignore_errors=True)
+    os.rename(fresh, folder)
+    return folder
 
 
 def output(folder, name, *features):
@@ -75,10 +93,9 @@ def same(what, one, other):
 def behaviour():
     folder, functions = generate("thousand", "2024")
     assert functions >= AT_LEAST, functions
-    twin = os.path.join(WORK, "twin")
-    subprocess.run(["rm", "-rf", twin], check=True)
-    run([sys.executable, os.path.join(ROOT, "tests", "strip", "strip.py"), folder, twin])
-    named(twin, "twin")
+    stripped = os.path.join(WORK, "fresh")
+    run([sys.executable, os.path.join(ROOT, "tests", "strip", "strip.py"), folder, stripped])
+    twin = settled(stripped, "twin")
     bare = output(twin, "twin", "--no-default-features")
     same("annotated", output(folder, "thousand"), bare)
     same("switched off", output(folder, "thousand", "--no-default-features"), bare)
@@ -87,7 +104,6 @@ def behaviour():
 
 def edition_2021():
     folder, functions = generate("thousand2021", "2021")
-    named(folder, "thousand2021")
     same("annotated", output(folder, "thousand2021"), output(folder, "thousand2021", "--no-default-features"))
     print(f"{functions} functions behave alike in the edition of 2021")
 
@@ -107,15 +123,9 @@ def lints_of(folder, *features):
 
 
 def lints():
-    folder, _ = generate("lints", "2024")
-    named(folder, "lints")
-    main = os.path.join(folder, "src", "main.rs")
-    with open(main, encoding="utf-8") as file:
-        text = file.read()
     groups = "unused, let_underscore, nonstandard_style, clippy::all, clippy::pedantic, clippy::nursery"
-    text = text.replace("#![deny(warnings)]", "").replace("#![allow(clippy::all)]", f"#![warn({groups})]")
-    with open(main, "w", encoding="utf-8") as file:
-        file.write(text)
+    folder, _ = generate("lints", "2024", lambda text: text.replace("#![deny(warnings)]", "").replace(
+        "#![allow(clippy::all)]", f"#![warn({groups})]"))
     # The shapes allow what would be said of them: here everything is to be said.
     on, off = lints_of(folder), lints_of(folder, "--no-default-features")
     assert sum(off.values()) > 500, "lints are not on"

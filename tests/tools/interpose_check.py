@@ -23,6 +23,17 @@ sys.path[:0] = [HERE, os.path.join(ROOT, "tests/strip")]
 import compare
 import profile
 
+# As an example its program is not in the place of the real one, whose target directory it shares.
+TAIL = """
+[lints.rust]
+warnings = "allow"
+[workspace]
+[[example]]
+name = "codesearch"
+path = "src/main.rs"
+[profile.release]
+debug = "line-tables-only"
+"""
 WORK = r"codesearch::index::(Index>?::)?(work|add)\b"
 
 
@@ -31,7 +42,7 @@ def copy(crate, place):
     with open(os.path.join(crate, "Cargo.toml"), encoding="utf-8") as file:
         manifest = compare.absolute_dependencies(compare.workspace_values(file.read(), crate), crate)
     with open(os.path.join(place, "Cargo.toml"), "w", encoding="utf-8") as file:
-        file.write(manifest + '\n[workspace]\n[profile.release]\ndebug = "line-tables-only"\n')
+        file.write(manifest + TAIL)
     shutil.copy(os.path.join(ROOT, "Cargo.lock"), place)
     # The locks are plain now, and so is their type.
     index = os.path.join(place, "src/index.rs")
@@ -42,11 +53,12 @@ def copy(crate, place):
 
 
 def build(place, debug):
-    target = os.path.join(ROOT, "target/interposed")
-    command = [os.environ.get("CARGO", "cargo"), "build", "--quiet", "--features", "profiled/interpose"]
-    environment = dict(os.environ, CARGO_TARGET_DIR=target, RUSTFLAGS="-Awarnings")
+    target = os.path.join(ROOT, "target")
+    command = [os.environ.get("CARGO", "cargo"), "build", "--quiet", "--example", "codesearch"]
+    command += ["--features", "profiled/interpose"]
+    environment = dict(os.environ, CARGO_TARGET_DIR=target)
     subprocess.run(command + ([] if debug else ["--release"]), cwd=place, env=environment, check=True)
-    return os.path.join(target, "debug" if debug else "release", "codesearch")
+    return os.path.join(target, "debug" if debug else "release", "examples", "codesearch")
 
 
 def free_port():

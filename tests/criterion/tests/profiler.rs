@@ -48,6 +48,8 @@ impl Drop for Folder {
 fn bench(folder: &Folder, cargo: &[&str], arguments: &[&str], rate: &str) -> Output {
     let output = Command::new(env!("CARGO"))
         .args(["bench", "--offline", "--quiet", "--bench", "sums"])
+        // Others' crates as they are compiled for other tests.
+        .args(["-p", env!("CARGO_PKG_NAME"), "-p", "profiled-test-dependencies"])
         .args(cargo)
         .arg("--")
         .args(arguments)
@@ -137,7 +139,8 @@ fn what_is_refused_is_said_and_ends_nothing() {
 #[test]
 fn switched_off_nothing_is_written() {
     let folder = Folder::new("off");
-    let output = bench(&folder, &["--no-default-features"], &["--profile-time", "1"], "1000");
+    let off = ["--no-default-features", "--features", "profiled-test-dependencies/libraries"];
+    let output = bench(&folder, &off, &["--profile-time", "1"], "1000");
     let text = String::from_utf8_lossy(&output.stdout);
     assert!(
         text.contains("product") && !String::from_utf8_lossy(&output.stderr).contains("profiled:"),

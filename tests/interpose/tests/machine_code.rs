@@ -48,14 +48,14 @@ fn locks(program: &PathBuf) -> Vec<String> {
 /// The same function in a program that knows nothing of us, built as the workspace builds its own.
 fn without() -> PathBuf {
     let program = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("locks-{}", std::process::id()));
-    // What is told of variables is on the stack, not optimised.
-    let (level, debug) = if cfg!(debug_assertions) { ("0", "full") } else { ("3", "line-tables-only") };
+    let level = if cfg!(debug_assertions) { "0" } else { "3" };
     let rustc = std::env::var_os("RUSTC").unwrap_or("rustc".into());
     let status = Command::new(rustc)
         .args([
             "--edition=2024",
             "-Cpanic=unwind",
-            &format!("-Cdebuginfo={debug}"),
+            // Not optimised, what is told of variables would lie on the stack.
+            "-Cdebuginfo=line-tables-only",
             &format!("-Copt-level={level}"),
             "-o",
         ])

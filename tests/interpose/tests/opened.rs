@@ -1,14 +1,15 @@
 //! A library that is opened at run time has the definitions, and nothing calls them.
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// The library, built beside what there is of this workspace.
+/// The library, built where this test was, of what was compiled for it.
 fn plugin() -> PathBuf {
-    let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("plugin");
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().expect("the target directory");
     let release: &[&str] = if cfg!(debug_assertions) { &[] } else { &["--release"] };
     let status = Command::new(env!("CARGO"))
         .args(["build", "--quiet", "--package", "profiled-test-interpose-plugin", "--target-dir"])
-        .arg(&folder)
+        .arg(folder)
+        .args(["--package", env!("CARGO_PKG_NAME"), "--package", "profiled-test-dependencies"])
         .args(release)
         .current_dir(env!("CARGO_MANIFEST_DIR"))
         .status()
