@@ -85,7 +85,8 @@ fn fork_once() {
             let shop = Shop::default();
             thread::scope(|scope| {
                 for _ in 0..2 {
-                    scope.spawn(|| (0..12).filter(|round| round % 4 != 1).for_each(|round| shop.visit(round)));
+                    scope
+                        .spawn(|| (0..12).filter(|round| round % 4 != 1).for_each(|round| shop.visit(round)));
                 }
             });
             libc::_exit(c_int::from(shop.rounds.load(Relaxed) != 12));
