@@ -8,6 +8,7 @@ mod signals;
 
 use std::cell::RefCell;
 use std::ffi::{c_int, c_void};
+use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 
 use measure::{Pair, Table, Target, deep, timed};
@@ -41,7 +42,38 @@ fn main() {
     {
         table.figure(&format!("stop, write {STACKS} stacks with {what}"), target, |all| stop(all, write));
     }
+    for count in [10, 1000] {
+        table.figure(&format!("dump of {count} threads"), if count > 10 { "15 ms" } else { "-" }, |all| {
+            dumps(count, all)
+        });
+    }
     continuous(&mut table);
+}
+
+/// What it takes to ask so many threads that wait where they are, and what it takes without their stacks.
+fn dumps(count: usize, all: bool) -> String {
+    let over = Arc::new((Mutex::new(false), Condvar::new()));
+    let threads: Vec<_> = (0..if all { count } else { 2 })
+        .map(|_| {
+            let over = Arc::clone(&over);
+            let wait = move || drop(over.1.wait_while(over.0.lock().unwrap(), |over| !*over));
+            std::thread::Builder::new().stack_size(128 << 10).spawn(wait).expect("a thread")
+        })
+        .collect();
+    std::thread::sleep(Duration::from_millis(if all { 200 } else { 1 }));
+    let mut took: Vec<Duration> = (0..if all { 20 } else { 1 })
+        .map(|_| {
+            let mut rows = 0;
+            let took = timed(|| rows = profiled::threads::dump().samples().len());
+            assert!(rows > 0);
+            took
+        })
+        .collect();
+    *over.0.lock().unwrap() = true;
+    over.1.notify_all();
+    threads.into_iter().for_each(|thread| thread.join().expect("it ended well"));
+    took.sort();
+    format!("{:.2} ms, at best {:.2}", took[took.len() / 2].as_secs_f64() * 1e3, took[0].as_secs_f64() * 1e3)
 }
 
 /// What a session has taken after a second of sampling, and when every slot of the ring has been used.

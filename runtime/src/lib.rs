@@ -1,6 +1,8 @@
 //! Go's pprof for Rust, and more.
 
 #[cfg(feature = "enabled")]
+mod alive;
+#[cfg(feature = "enabled")]
 mod clock;
 #[cfg(feature = "enabled")]
 mod encode;

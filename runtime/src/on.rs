@@ -49,6 +49,11 @@ pub mod cpu {
     pub use crate::signal::{Options, Session, profile, set_continuous, start};
 }
 
+/// Threads: where each of them is.
+pub mod threads {
+    pub use crate::signal::dump;
+}
+
 /// Key and value on the samples taken within a scope.
 pub mod labels {
     pub use crate::label::{Labels, current, with};

@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use crate::fork::{Guard, Lock};
 
+use crate::alive::Tags;
 use crate::error::{Error, Result};
 use crate::hook::custom::{Key, Members, Tracked};
 use crate::record::Kind;
@@ -33,7 +34,6 @@ pub(crate) trait Source: Sync + RefUnwindSafe {
     }
 
     /// Whether it has this view.
-    #[cfg_attr(not(feature = "http"), expect(dead_code, reason = "only the server asks"))]
     fn has_view(&self, _view: View) -> bool {
         false
     }
@@ -77,6 +77,9 @@ pub(crate) enum View {
     Peak,
     /// What is not over yet in rows of its own.
     Waiting,
+    /// Of what is alive: whether it may be disturbed for its stack, whether it is said since when it waits, what rows say
+    /// of each, and whether what is of this crate is in it.
+    Alive { stacks: bool, times: bool, tags: Tags, all: bool },
 }
 
 /// How a window is sampled.
@@ -203,11 +206,15 @@ impl Profile {
     }
 
     /// Another view of it than [`snapshot`](Self::snapshot); where there is none, that one.
-    #[cfg_attr(not(feature = "http"), expect(dead_code, reason = "only the server asks"))]
     pub(crate) fn view(&self, view: View) -> Snapshot {
         let name = self.unique_name();
-        let seen = self.source().and_then(|source| source.view(name, view));
-        seen.unwrap_or_else(|| self.snapshot())
+        // No calls of the standard library's on the way, which would stand in the caller's stack where it is a part of it.
+        if let Some(source) = self.source()
+            && let Some(seen) = source.view(name, view)
+        {
+            return seen;
+        }
+        self.snapshot()
     }
 
     /// Adds `key` to a custom profile, with the stack of the caller: frames of the caller are left out, `skip` of

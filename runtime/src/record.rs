@@ -80,9 +80,37 @@ pub(crate) mod pseudo {
     /// No stack was taken.
     pub(crate) const UNKNOWN: u64 = 6;
 
+    /// In place of the stack of a thread that was not asked for it: what it is at, the first of [`STATES`].
+    pub(crate) const STATE: u64 = 64;
+
+    /// What a thread can be at.
+    pub(crate) const STATES: [&str; 20] = [
+        "[running]",
+        "[waiting]",
+        "[futex]",
+        "[epoll]",
+        "[poll]",
+        "[sleep]",
+        "[read]",
+        "[write]",
+        "[sync]",
+        "[accept]",
+        "[connect]",
+        "[receive]",
+        "[send]",
+        "[wait for a process]",
+        "[io_uring]",
+        "[wait for a signal]",
+        "[uninterruptible]",
+        "[stopped]",
+        "[traced]",
+        "[zombie]",
+    ];
+
     /// The name to show for `address`, if it is one of these.
     pub(crate) fn name(address: u64) -> Option<&'static str> {
         Some(match address {
+            STATE.. => return STATES.get((address - STATE) as usize).copied(),
             TRUNCATED => "[truncated]",
             LOST => "[lost]",
             OTHER => "[other]",

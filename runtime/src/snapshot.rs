@@ -8,6 +8,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use crate::alive::{self, Alive, Tags};
 use crate::error::{Error, Result};
 use crate::module::ModuleMap;
 use crate::record::{LabelValue, ValueType};
@@ -129,6 +130,10 @@ pub(crate) struct Key {
     pub(crate) tags: Labels,
     /// A stack by whose names `tags` are yet to be found: see `symbol::wait`.
     pub(crate) waits_in: Option<Stack>,
+    /// The number of a thread: label `id`.
+    pub(crate) id: Option<i64>,
+    /// For how long it has been waiting, in nanoseconds: label `wait_ns`.
+    pub(crate) wait: Option<i64>,
 }
 
 impl Key {
@@ -142,6 +147,8 @@ impl Key {
             scope: None,
             tags: Labels::none(),
             waits_in: None,
+            id: None,
+            wait: None,
         }
     }
 
@@ -158,6 +165,8 @@ impl Key {
             .chain(self.lock.map(|lock| ("lock", LabelValue::Str(lock))))
             .chain(self.scope.map(|scope| ("profiled", LabelValue::Str(scope))))
             .chain(self.tags.iter().map(|(key, value)| (key, LabelValue::Str(value))))
+            .chain(self.id.map(|id| ("id", LabelValue::Num(id, ""))))
+            .chain(self.wait.map(|wait| ("wait_ns", LabelValue::Num(wait, "nanoseconds"))))
     }
 }
 
@@ -176,13 +185,17 @@ pub struct Snapshot {
     pub(crate) meta: Meta,
     pub(crate) rows: Vec<Row>,
     pub(crate) modules: Arc<ModuleMap>,
+    /// What the rows are of, where that is what is alive.
+    pub(crate) alive: Vec<Alive>,
+    /// The rows say more of each than its stack and its labels, by which text groups them.
+    pub(crate) tagged: bool,
 }
 
 impl Snapshot {
     /// Sorts `rows`, merging those of one key, and drops what is zero throughout.
     pub(crate) fn new(meta: Meta, rows: Vec<Row>, modules: Arc<ModuleMap>) -> Snapshot {
         debug_assert!(meta.value_types.len() <= MAX_VALUES);
-        let mut snapshot = Snapshot { meta, rows, modules };
+        let mut snapshot = Snapshot { meta, rows, modules, alive: Vec::new(), tagged: false };
         snapshot.settle();
         snapshot
     }
@@ -298,6 +311,12 @@ impl Snapshot {
         if self.meta.places == Places::Hooked {
             self.meta.places = Places::HookedQuietly;
         }
+    }
+
+    /// What is alive, grouped by stack and labels alone, where its rows are not.
+    pub(crate) fn grouped(&self) -> Option<Snapshot> {
+        let rows = alive::rows(&self.alive, Tags::None);
+        self.tagged.then(|| Snapshot::new(self.meta.clone(), rows, Arc::clone(&self.modules)))
     }
 
     /// The sum of the values of each type.

@@ -1,6 +1,7 @@
 //! From a snapshot to bytes: one function, several formats.
 //!
 //! Encoders spell what `symbol` found; they look nothing up. The same snapshot gives the same bytes.
+mod blocks;
 mod columns;
 mod folded;
 mod places;
@@ -58,9 +59,17 @@ impl Snapshot {
                 pprof::write(self, names, &mut gzip)?;
                 gzip.finish()?;
             }
-            Format::Text | Format::Verbose => {
+            Format::Verbose if !self.alive.is_empty() => {
                 let mut buffer = io::BufWriter::with_capacity(CHUNK, &mut w);
-                text::write(self, names, &mut buffer)?;
+                blocks::write(self, names, &mut buffer)?;
+                buffer.flush()?;
+            }
+            Format::Text | Format::Verbose => {
+                let grouped = self.grouped();
+                let (snapshot, names) =
+                    grouped.as_ref().map_or((self, names), |grouped| (grouped, Names::new(grouped, level)));
+                let mut buffer = io::BufWriter::with_capacity(CHUNK, &mut w);
+                text::write(snapshot, names, &mut buffer)?;
                 buffer.flush()?;
             }
             Format::Folded => {

@@ -56,7 +56,7 @@ fn comments(snapshot: &Snapshot, w: &mut impl Write) -> io::Result<()> {
     lines_of(&snapshot.meta.comments, w)
 }
 
-fn lines_of(comments: &[String], w: &mut impl Write) -> io::Result<()> {
+pub(super) fn lines_of(comments: &[String], w: &mut impl Write) -> io::Result<()> {
     let lines = comments.iter().flat_map(|comment| comment.lines());
     lines.into_iter().try_for_each(|line| writeln!(w, "# {line}"))
 }
@@ -97,24 +97,30 @@ fn lines(place: &Place) -> Vec<Vec<String>> {
 }
 
 /// A text that stays on its line and in its column.
-fn plain(text: &str) -> String {
+pub(super) fn plain(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 
-/// `{"key":"value", "other":"value"}`. Numbers, the block size of heap rows, are in the row itself.
-fn labels(sample: SampleRef<'_>) -> Option<String> {
+/// `{"key":"value", "other":"value"}`, or nothing.
+pub(super) fn quoted<'a>(labels: impl Iterator<Item = (&'a str, &'a str)>) -> Option<String> {
     let mut text = String::new();
-    for (key, value) in sample.labels() {
-        if let LabelValue::Str(value) = value {
-            let separator = if text.is_empty() { "{" } else { ", " };
-            _ = write!(text, "{separator}{}:{}", Quoted(key), Quoted(value));
-        }
+    for (key, value) in labels {
+        let separator = if text.is_empty() { "{" } else { ", " };
+        _ = write!(text, "{separator}{}:{}", Quoted(key), Quoted(value));
     }
     (!text.is_empty()).then_some(text + "}")
 }
 
+/// Labels as text has them. Numbers, the block size of heap rows, are in the row itself.
+fn labels(sample: SampleRef<'_>) -> Option<String> {
+    quoted(sample.labels().filter_map(|(key, value)| match value {
+        LabelValue::Str(value) => Some((key, value)),
+        LabelValue::Num(..) => None,
+    }))
+}
+
 /// A string in quotes, escaped so that it stays on its line.
-struct Quoted<'a>(&'a str);
+pub(super) struct Quoted<'a>(pub(super) &'a str);
 
 impl std::fmt::Display for Quoted<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

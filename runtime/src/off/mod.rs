@@ -45,6 +45,11 @@ pub mod cpu {
     pub use super::settings::{Options, Session, profile, set_continuous, start};
 }
 
+/// Threads: where each of them is.
+pub mod threads {
+    pub use super::settings::dump;
+}
+
 /// Key and value on the samples taken within a scope.
 pub mod labels {
     pub use super::label::{Labels, current, with};

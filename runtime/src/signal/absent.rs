@@ -151,3 +151,48 @@ inventory::submit! { Entry::Profile(&CPU_PROFILE) }
 
 /// Nobody calls it: no fork is noticed here.
 pub(crate) fn after_fork_in_child() {}
+
+/// All threads of the process, where they can be asked: here none can.
+pub fn dump() -> Snapshot {
+    Nobody.snapshot("threads")
+}
+
+fn nobody(name: &'static str) -> Meta {
+    let count = ValueType::new(name, "count");
+    Meta {
+        profile: name,
+        value_types: vec![count],
+        period: (count, 1),
+        shape: Shape::Count,
+        time: SystemTime::now(),
+        comments: vec![
+            "stacks of threads need Linux on x86-64 and a build without `profiled_portable`".to_owned(),
+        ],
+        ..Meta::default()
+    }
+}
+
+/// The profiles `threads` and `goroutine`: they say why they are empty.
+struct Nobody;
+
+impl Source for Nobody {
+    fn count(&self) -> usize {
+        0
+    }
+
+    fn snapshot(&self, name: &'static str) -> Snapshot {
+        Snapshot::new(nobody(name), Vec::new(), crate::stack::modules())
+    }
+
+    fn is_cumulative(&self) -> bool {
+        false
+    }
+}
+
+static THREADS: Profile =
+    Profile::predefined("threads", "Stacks of all threads, now: not on this platform", &Nobody);
+inventory::submit! { Entry::Profile(&THREADS) }
+
+static GOROUTINE: Profile =
+    Profile::predefined("goroutine", "Stacks of all that is alive, now: not on this platform", &Nobody);
+inventory::submit! { Entry::Profile(&GOROUTINE) }

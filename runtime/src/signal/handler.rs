@@ -12,7 +12,7 @@ use ::core::ptr;
 use ::core::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 
 use super::armed::{Known, known};
-use super::ring::Ring;
+use super::ring::{Record, Ring};
 use crate::{label, local, stack, sys, trap};
 
 /// Where samples go.
@@ -53,7 +53,7 @@ pub(super) fn value(word: usize) -> *const c_void {
 /// What the kernel calls.
 pub(super) extern "C" fn on_signal(signal: c_int, info: *mut ::libc::siginfo_t, context: *mut c_void) {
     match sys::signal::brought(info, value(0), WORDS) {
-        None => sys::signal::chain(signal, info, context),
+        None => sys::signal::SAMPLING.chain(signal, info, context),
         Some(brought) => {
             sys::signal::keeping_errno(|| trap::handler(|| sample(brought, context)));
         }
@@ -88,19 +88,29 @@ fn sample(brought: sys::signal::Brought, context: *mut c_void) {
         record.word = word;
         record.tid = tid;
         record.name = if NAMES.load(Relaxed) { sys::call::thread_name() } else { [0; _] };
-        record.scope = local::with(|local| match local.scopes().innermost() {
-            Some(site) => ptr::from_ref(site),
-            None => ptr::null(),
-        });
-        record.label_bytes = 0;
-        let labels = label::encoded();
-        if let Some(room) = record.labels.get_mut(..labels.len()) {
-            room.copy_from_slice(labels);
-            record.label_bytes = labels.len();
-        }
         // SAFETY: the kernel passed the context to the handler that is running.
-        unsafe { stack::capture_context(&mut record.frames, context) };
+        unsafe { fill(record, context) };
     });
+}
+
+/// Notes where the thread is and what it does it for: its stack, its scope, its labels.
+///
+/// # Safety
+/// `context` is what the kernel passed to the handler that is running.
+#[inline(always)]
+pub(super) unsafe fn fill(record: &mut Record, context: *mut c_void) {
+    record.scope = local::with(|local| match local.scopes().innermost() {
+        Some(site) => ptr::from_ref(site),
+        None => ptr::null(),
+    });
+    record.label_bytes = 0;
+    let labels = label::encoded();
+    if let Some(room) = record.labels.get_mut(..labels.len()) {
+        room.copy_from_slice(labels);
+        record.label_bytes = labels.len();
+    }
+    // SAFETY: as the caller promises.
+    unsafe { stack::capture_context(&mut record.frames, context) };
 }
 
 #[cfg(test)]

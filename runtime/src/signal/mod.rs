@@ -10,6 +10,7 @@
 //! ```
 mod armed;
 mod drain;
+mod dump;
 mod handler;
 mod ring;
 mod sampler;
@@ -22,8 +23,14 @@ use crate::error::{Error, Result};
 use crate::fork::Lock;
 use crate::profile::{Entry, How, Profile, Recording, Source};
 use crate::snapshot::Snapshot;
-pub(crate) use sampler::after_fork_in_child;
+pub use dump::dump;
 use sampler::{SAMPLER, close, open};
+
+/// The parent's threads are not there.
+pub(crate) fn after_fork_in_child() {
+    sampler::after_fork_in_child();
+    dump::after_fork_in_child();
+}
 
 /// Samples a second, unless asked otherwise.
 const DEFAULT_HZ: u32 = 100;

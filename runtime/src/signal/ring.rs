@@ -35,6 +35,21 @@ pub(super) struct Record {
     pub(super) frames: Frames,
 }
 
+impl Record {
+    pub(super) const fn new() -> Record {
+        Record {
+            time: 0,
+            word: 0,
+            tid: 0,
+            name: [0; NAME_BYTES],
+            scope: core::ptr::null(),
+            label_bytes: 0,
+            labels: [0; label::MAX_BYTES],
+            frames: Frames::new(),
+        }
+    }
+}
+
 struct Slot {
     sequence: AtomicUsize,
     record: UnsafeCell<Record>,
@@ -54,16 +69,7 @@ unsafe impl Sync for Ring {}
 
 impl Ring {
     pub(super) const fn new() -> Ring {
-        const EMPTY: Record = Record {
-            time: 0,
-            word: 0,
-            tid: 0,
-            name: [0; NAME_BYTES],
-            scope: core::ptr::null(),
-            label_bytes: 0,
-            labels: [0; label::MAX_BYTES],
-            frames: Frames::new(),
-        };
+        const EMPTY: Record = Record::new();
         Ring {
             next_write: AtomicUsize::new(0),
             next_read: AtomicUsize::new(0),

@@ -17,7 +17,7 @@ use crate::record::pseudo;
 use crate::snapshot::{Key, Snapshot};
 use crate::store::{Labels, Stack};
 use crate::sys::clock::{Clock, nanoseconds};
-use crate::sys::signal;
+use crate::sys::signal::SAMPLING;
 use crate::sys::thread::NAME_BYTES;
 use crate::sys::timer::Timer;
 use crate::{clock, stack};
@@ -115,8 +115,8 @@ pub(super) fn open(options: Options, continuous: bool) -> Result<u64> {
     clock::calibrate();
     stack::prepare();
     let mut sampler = SAMPLER.lock();
-    if !sampler.installed || signal::is_unhandled() {
-        signal::install(handler::on_signal)?;
+    if !sampler.installed || SAMPLING.is_unhandled() {
+        SAMPLING.install(handler::on_signal)?;
         sampler.installed = true;
     }
     // What is in the ring now belongs to those who are there already.
@@ -327,9 +327,9 @@ impl Sampler {
     /// What the attendant does at each look. Gives the period if the threads are to be looked at.
     fn look(&mut self) -> Option<u64> {
         self.drain();
-        if signal::is_unhandled() {
+        if SAMPLING.is_unhandled() {
             // Better late than killed at the next tick. If it cannot be had, there was no handler to lose.
-            _ = signal::install(handler::on_signal);
+            _ = SAMPLING.install(handler::on_signal);
         }
         self.watch();
         let period = 1_000_000_000 / u64::from(self.process.as_ref()?.hz);

@@ -13,7 +13,7 @@ use crate::record::pseudo;
 use crate::snapshot::Key;
 use crate::store::Stack;
 use crate::sys::clock::{Clock, nanoseconds};
-use crate::sys::signal::send;
+use crate::sys::signal::SAMPLING;
 use crate::sys::thread::{self, Doing};
 
 /// Half of the budget of one processor's time: a hundredth for asking threads, another for listing them.
@@ -144,7 +144,8 @@ fn ask(tid: i32, doing: Doing, time: u64) -> bool {
         let owed = if doing.takes_signals() { time } else { 0 };
         asked.insert(tid, Asked { when: Instant::now(), state, owed });
     }
-    let sent = doing.takes_signals() || send(tid, handler::value(handler::WALL_CLOCK + state)).is_ok();
+    let sent =
+        doing.takes_signals() || SAMPLING.send(tid, handler::value(handler::WALL_CLOCK + state), 0).is_ok();
     if !sent && let Some(asked) = &mut SAMPLER.lock().asked {
         asked.remove(&tid);
     }

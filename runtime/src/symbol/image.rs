@@ -79,7 +79,7 @@ impl Image {
         }
         // The link leads to the very file that runs, even when another one has its name by now.
         if main
-            && let Ok(content) = Content::open(Path::new("/proc/self/exe"))
+            && let Ok(content) = Content::open(Path::new("/proc/thread-self/exe"))
             && let Some(image) = Image::new(Data::File(content), lines, module)
         {
             return Some(image);
@@ -331,7 +331,7 @@ fn vdso(module: &Module) -> Option<Vec<u8>> {
     let start = segment.start.checked_sub(segment.offset)?;
     let size = usize::try_from(segment.end.checked_sub(start)?).ok().filter(|&size| size <= 1 << 20)?;
     let mut bytes = vec![0; size];
-    let mut memory = fs::File::open("/proc/self/mem").ok()?;
+    let mut memory = fs::File::open("/proc/thread-self/mem").ok()?;
     memory.seek(SeekFrom::Start(start)).ok()?;
     memory.read_exact(&mut bytes).ok()?;
     Some(bytes)
@@ -340,7 +340,7 @@ fn vdso(module: &Module) -> Option<Vec<u8>> {
 /// Whether the kernel says that the file of `module` is no longer the one at its path.
 fn is_replaced(module: &Module) -> bool {
     let Some(segment) = module.text.first() else { return true };
-    let Ok(maps) = fs::read_to_string("/proc/self/maps") else { return true };
+    let Ok(maps) = fs::read_to_string("/proc/thread-self/maps") else { return true };
     let line = maps.lines().find(|line| {
         let range = line.split_once(' ').map_or("", |(range, _)| range);
         range.split_once('-').is_some_and(|(start, end)| {

@@ -132,6 +132,7 @@ pub fn windows() -> profiled::Result<Snapshot> {
     drop(cpu::start()?);
     let _ = cpu::set_continuous(0)?;
     let _ = cpu::profile(Duration::from_millis(1))?;
+    assert_eq!(profiled::threads::dump().samples().len() > 0, profiled::lookup("threads").is_some());
     heap::write(std::io::sink())?;
     Ok(session.stop())
 }

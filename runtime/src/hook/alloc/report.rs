@@ -57,12 +57,12 @@ impl Source for Heap {
             View::Peak => {
                 Some(peak().unwrap_or_else(|| Snapshot::new(self.meta(name), Vec::new(), stack::modules())))
             }
-            View::Waiting => None,
+            View::Waiting | View::Alive { .. } => None,
         }
     }
 
     fn has_view(&self, view: View) -> bool {
-        view != View::Waiting
+        matches!(view, View::OlderThan(_) | View::Peak)
     }
 
     fn set_rate(&self, rate: u64) -> crate::error::Result<()> {

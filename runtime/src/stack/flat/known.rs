@@ -105,7 +105,7 @@ fn display_path(identity: &Identity, text: &[Segment]) -> String {
     if !identity.name.is_empty() {
         return String::from_utf8_lossy(&identity.name).into_owned();
     }
-    let path = std::fs::read_link("/proc/self/exe").unwrap_or_default().to_string_lossy().into_owned();
+    let path = std::fs::read_link("/proc/thread-self/exe").unwrap_or_default().to_string_lossy().into_owned();
     // The kernel says so when the file was replaced under the running program: the build id tells them apart.
     path.strip_suffix(" (deleted)").map(str::to_owned).unwrap_or(path)
 }

@@ -114,7 +114,8 @@ async fn profile(
         }
         Some((length, Window::End)) => {
             wait(length, gone).await?;
-            finish(Box::new(|| Ok(profile.snapshot()))).await?
+            finish(Box::new(move || Ok(view.map_or_else(|| profile.snapshot(), |view| profile.view(view)))))
+                .await?
         }
     };
     Ok(bytes?)

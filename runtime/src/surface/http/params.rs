@@ -4,6 +4,7 @@ use std::time::Duration;
 use ::http::StatusCode;
 
 use super::reply::Refusal;
+use crate::alive::Tags;
 use crate::encode::{Format, supported};
 use crate::profile::{How, View};
 use crate::symbol::Level;
@@ -105,8 +106,8 @@ impl Params {
         let thread_names = match self.get("tags") {
             None | Some("") => false,
             Some("thread") => true,
-            Some("waiting") => false,
-            Some(value) => return Err(invalid("tags", value, "must be thread or waiting")),
+            Some("waiting" | "id") => false,
+            Some(value) => return Err(invalid("tags", value, "must be thread, id or waiting")),
         };
         Ok(How { hz: self.hz()?, wall, thread_names })
     }
@@ -137,6 +138,24 @@ impl Params {
             Some(age) => Ok(Some(View::OlderThan(age))),
             None => Err(invalid("age", value, "must be a number of seconds")),
         }
+    }
+
+    /// `threads`, `tags` and `all`: how what is alive is shown. Who asks in text is a person; a scrape disturbs nobody.
+    pub(super) fn alive(&self, format: Format) -> Result<View, Refusal> {
+        let stacks = match self.get("threads") {
+            None => format != Format::Pprof,
+            Some("stacks") => true,
+            Some("names") => false,
+            Some(value) => return Err(invalid("threads", value, "must be stacks or names")),
+        };
+        let tags = match self.get("tags") {
+            None | Some("") => Tags::Kind,
+            Some("thread") => Tags::Name,
+            Some("id") => Tags::Id,
+            Some(value) => return Err(invalid("tags", value, "must be thread or id")),
+        };
+        let times = format == Format::Verbose || tags == Tags::Id;
+        Ok(View::Alive { stacks, times, tags, all: self.switch("all")?.unwrap_or(false) })
     }
 
     /// `noise`: whether the standard library's containers are shown where they allocate.

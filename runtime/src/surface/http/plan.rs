@@ -8,6 +8,7 @@ use super::access;
 use super::handler::Rules;
 use super::params::{Params, decode};
 use super::reply::{Content, Refusal};
+use crate::alive::Tags;
 use crate::encode::Format;
 use crate::error::Error;
 use crate::profile::{How, Profile, View, lookup};
@@ -171,7 +172,12 @@ fn named(name: &str, params: &Params) -> Result<Request, Refusal> {
     if !matches!(window, Some((_, Window::Started(_)))) && params.says_how() {
         return Err(bad("hz and mode are for windows that are sampled on request, as /profile is"));
     }
-    let view = params.view()?;
+    let alive = View::Alive { stacks: false, times: false, tags: Tags::None, all: false };
+    let shows_alive = profile.source().is_some_and(|source| source.has_view(alive));
+    let view = match shows_alive {
+        true => Some(params.alive(format)?),
+        false => params.view()?,
+    };
     if let Some(view) = view {
         let waiting = view == View::Waiting;
         if !profile.source().is_some_and(|source| source.has_view(view)) {
@@ -179,7 +185,7 @@ fn named(name: &str, params: &Params) -> Result<Request, Refusal> {
                 if waiting { "tags=waiting is for block" } else { "age and peak are for heap and allocs" };
             return Err(bad(whose));
         }
-        if seconds.is_some() {
+        if seconds.is_some() && !shows_alive {
             let what = if waiting { "tags=waiting is" } else { "age and peak are" };
             return Err(bad(&format!("{what} incompatible with seconds")));
         }

@@ -4,6 +4,7 @@ pub(crate) mod clock;
 pub(crate) mod file;
 #[cfg(profiled_interpose)]
 pub(crate) mod interpose;
+pub(crate) mod look;
 pub(crate) mod memory;
 pub(crate) mod modules;
 pub(crate) mod process;

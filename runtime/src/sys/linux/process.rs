@@ -76,7 +76,7 @@ pub(crate) fn number_in_environment(name: &CStr) -> Option<Result<u64, ()>> {
 
 /// Bytes of the process that are resident, and the most that ever were.
 pub(crate) fn resident_memory() -> Option<(u64, u64)> {
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let status = std::fs::read_to_string("/proc/thread-self/status").ok()?;
     let kilobytes = |name: &str| {
         let line = status.lines().find_map(|line| line.strip_prefix(name))?;
         line.trim().trim_end_matches(" kB").parse::<u64>().ok()

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicI32, Ordering::Relaxed};
 use std::{fs, io, ptr};
 
 use super::process::thread_id;
+use crate::record::pseudo;
 
 /// Bytes of a thread's name, the last of them 0.
 pub(crate) const NAME_BYTES: usize = 16;
@@ -81,13 +82,7 @@ pub(crate) enum Doing {
 /// What the thread is at; `None` if it is gone.
 pub(crate) fn doing(tid: i32) -> Option<Doing> {
     match fs::read_to_string(file_of(tid, "syscall")) {
-        Ok(text) => Some(match text.split_ascii_whitespace().next() {
-            Some("running") => Doing::Running,
-            number => match number.and_then(|number| number.parse().ok()) {
-                Some(number) if number >= 0 => Doing::Call(number),
-                _ => Doing::Waiting,
-            },
-        }),
+        Ok(text) => Some(Doing::in_file(&text)),
         Err(error) if matches!(error.raw_os_error(), Some(libc::ENOENT | libc::ESRCH)) => None,
         // Kernels that are built without it, or forbid it.
         Err(_) => {
@@ -98,33 +93,44 @@ pub(crate) fn doing(tid: i32) -> Option<Doing> {
     }
 }
 
-/// What a thread can be at, for people; and the system calls that threads usually wait in.
-const STATES: [(&str, &[i64]); 16] = [
-    ("running", &[]),
-    ("waiting", &[]),
-    ("futex", &[libc::SYS_futex]),
-    ("epoll", &[libc::SYS_epoll_wait, libc::SYS_epoll_pwait, libc::SYS_epoll_pwait2]),
-    ("poll", &[libc::SYS_poll, libc::SYS_ppoll, libc::SYS_select, libc::SYS_pselect6]),
-    ("sleep", &[libc::SYS_nanosleep, libc::SYS_clock_nanosleep]),
-    ("read", &[libc::SYS_read, libc::SYS_readv, libc::SYS_pread64, libc::SYS_preadv]),
-    ("write", &[libc::SYS_write, libc::SYS_writev, libc::SYS_pwrite64, libc::SYS_pwritev]),
-    ("sync", &[libc::SYS_fsync, libc::SYS_fdatasync]),
-    ("accept", &[libc::SYS_accept, libc::SYS_accept4]),
-    ("connect", &[libc::SYS_connect]),
-    ("receive", &[libc::SYS_recvfrom, libc::SYS_recvmsg, libc::SYS_recvmmsg]),
-    ("send", &[libc::SYS_sendto, libc::SYS_sendmsg, libc::SYS_sendmmsg]),
-    ("wait for a process", &[libc::SYS_wait4, libc::SYS_waitid]),
-    ("io_uring", &[libc::SYS_io_uring_enter]),
-    ("wait for a signal", &[libc::SYS_rt_sigtimedwait, libc::SYS_pause, libc::SYS_rt_sigsuspend]),
+/// The system calls that threads usually wait in: those of each of [`pseudo::STATES`], as far as there are any.
+const CALLS: [&[i64]; 16] = [
+    &[],
+    &[],
+    &[libc::SYS_futex],
+    &[libc::SYS_epoll_wait, libc::SYS_epoll_pwait, libc::SYS_epoll_pwait2],
+    &[libc::SYS_poll, libc::SYS_ppoll, libc::SYS_select, libc::SYS_pselect6],
+    &[libc::SYS_nanosleep, libc::SYS_clock_nanosleep],
+    &[libc::SYS_read, libc::SYS_readv, libc::SYS_pread64, libc::SYS_preadv],
+    &[libc::SYS_write, libc::SYS_writev, libc::SYS_pwrite64, libc::SYS_pwritev],
+    &[libc::SYS_fsync, libc::SYS_fdatasync],
+    &[libc::SYS_accept, libc::SYS_accept4],
+    &[libc::SYS_connect],
+    &[libc::SYS_recvfrom, libc::SYS_recvmsg, libc::SYS_recvmmsg],
+    &[libc::SYS_sendto, libc::SYS_sendmsg, libc::SYS_sendmmsg],
+    &[libc::SYS_wait4, libc::SYS_waitid],
+    &[libc::SYS_io_uring_enter],
+    &[libc::SYS_rt_sigtimedwait, libc::SYS_pause, libc::SYS_rt_sigsuspend],
 ];
 
 impl Doing {
+    /// What the kernel's file `syscall` says.
+    pub(crate) fn in_file(text: &str) -> Doing {
+        match text.split_ascii_whitespace().next() {
+            Some("running") => Doing::Running,
+            number => match number.and_then(|number| number.parse().ok()) {
+                Some(number) if number >= 0 => Doing::Call(number),
+                _ => Doing::Waiting,
+            },
+        }
+    }
+
     /// Its number among the states.
     pub(crate) fn state(self) -> usize {
         match self {
             Doing::Running => 0,
             Doing::Waiting => 1,
-            Doing::Call(number) => STATES.iter().position(|(_, calls)| calls.contains(&number)).unwrap_or(1),
+            Doing::Call(number) => CALLS.iter().position(|calls| calls.contains(&number)).unwrap_or(1),
         }
     }
 
@@ -136,7 +142,8 @@ impl Doing {
 
 /// The state of this number, for people.
 pub(crate) fn name_of_state(state: usize) -> &'static str {
-    STATES.get(state).map_or("waiting", |(name, _)| name)
+    let name = pseudo::STATES.get(state).unwrap_or(&pseudo::STATES[1]);
+    name.trim_matches(['[', ']'])
 }
 
 /// The name of another thread; `None` if it is gone.
