@@ -66,9 +66,23 @@ pub mod sync {
 #[cfg(feature = "parking_lot")]
 pub mod parking_lot {
     pub use ::parking_lot::{
-        Condvar, MappedMutexGuard, MappedReentrantMutexGuard, MappedRwLockReadGuard, MappedRwLockWriteGuard,
-        Mutex, MutexGuard, ReentrantMutex, ReentrantMutexGuard, RwLock, RwLockReadGuard,
-        RwLockUpgradableReadGuard, RwLockWriteGuard, WaitTimeoutResult,
+        Condvar, FairMutex, FairMutexGuard, MappedFairMutexGuard, MappedMutexGuard,
+        MappedReentrantMutexGuard, MappedRwLockReadGuard, MappedRwLockWriteGuard, Mutex, MutexGuard,
+        RawFairMutex, RawMutex, RawRwLock, RawThreadId, ReentrantMutex, ReentrantMutexGuard, RwLock,
+        RwLockReadGuard, RwLockUpgradableReadGuard, RwLockWriteGuard, WaitTimeoutResult, lock_api,
+    };
+}
+
+/// Locks of `parking_lot` 0.13, themselves.
+#[cfg(feature = "parking_lot_0_13")]
+pub mod parking_lot_0_13 {
+    pub use ::parking_lot_0_13::{
+        Condvar, FairMutex, FairMutexGuard, MappedFairMutexGuard, MappedMutexGuard,
+        MappedRecursiveRwLockReadGuard, MappedRecursiveRwLockWriteGuard, MappedReentrantMutexGuard,
+        MappedRwLockReadGuard, MappedRwLockWriteGuard, Mutex, MutexGuard, RawCondvar, RawFairMutex, RawMutex,
+        RawRwLock, RawRwLockRecursive, RawThreadId, RecursiveRwLock, RecursiveRwLockReadGuard,
+        RecursiveRwLockUpgradableReadGuard, RecursiveRwLockWriteGuard, ReentrantMutex, ReentrantMutexGuard,
+        RwLock, RwLockReadGuard, RwLockUpgradableReadGuard, RwLockWriteGuard, WaitTimeoutResult, lock_api,
     };
 }
 

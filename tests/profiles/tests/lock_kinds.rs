@@ -8,7 +8,7 @@ use std::task::{Context, Poll};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use profiled::{parking_lot, profile_mutex, tokio::sync as async_sync};
+use profiled::{profile_mutex, tokio::sync as async_sync};
 use profiled_test_profiles::{Profile, alone, read, stress};
 
 const HOLD: Duration = Duration::from_millis(5);
@@ -62,104 +62,57 @@ fn queue(holds: impl Fn(&dyn Fn()) + Sync, waits: impl Fn() + Sync) -> f64 {
     held.into_inner() as f64 / 1e3
 }
 
-macro_rules! sides {
-    ($($holds:ident: |$lock:ident: $type:ty, $inside:ident| $hold:expr; $waits:ident: $wait:expr;)*) => {$(
-        #[inline(never)]
-        fn $holds($lock: &$type, $inside: &dyn Fn()) { $hold }
-        #[inline(never)]
-        fn $waits($lock: &$type) { $wait }
-    )*};
-}
+/// The tests of `parking_lot`'s locks are the same for both versions.
+mod v0_12 {
+    use ::parking_lot as origin;
+    use profiled::parking_lot as ours;
 
-sides! {
-    mutex_holds: |lock: parking_lot::Mutex<u64>, inside| {
-        let mut guard = lock.lock();
-        *guard += 1;
-        inside();
-    };
-    mutex_waits: *lock.lock() += 1;
-    fair_holds: |lock: parking_lot::ReentrantMutex<u64>, inside| {
-        let (guard, again) = (lock.lock(), lock.lock());
-        inside();
-        drop(again);
-        parking_lot::ReentrantMutexGuard::unlock_fair(guard);
-    };
-    fair_waits: drop(lock.lock());
-    write_holds: |lock: parking_lot::RwLock<u64>, inside| {
+    const VERSION: &str = "v0_12";
+
+    macro_rules! named {
+        ($name:literal) => {
+            concat!($name, " of 0.12")
+        };
+    }
+
+    include!("parking_lot/cases.rs");
+
+    #[test]
+    fn who_reads_may_read_again() {
+        let lock = ours::RwLock::new(1);
+        let (one, two) = (lock.read(), lock.read_recursive());
+        assert!(lock.try_write().is_none() && lock.try_read_recursive().is_some());
+        assert!(lock.try_read_recursive_for(Duration::from_millis(2)).is_some());
+        assert!(lock.try_read_recursive_until(Instant::now()).is_some());
+        drop((one, two));
         *lock.write() += 1;
-        let upgradable = lock.upgradable_read();
-        let mut guard = parking_lot::RwLockUpgradableReadGuard::upgrade(upgradable);
-        *guard += 1;
-        let mapped = parking_lot::RwLockWriteGuard::map(guard, |value| value);
-        inside();
-        drop(mapped);
-    };
-    read_waits: drop(lock.read());
-    read_holds: |lock: parking_lot::RwLock<u64>, inside| {
-        let guard = lock.read();
-        inside();
-        drop(guard);
-    };
-    write_waits: *lock.write() += 1;
+    }
 }
 
-#[test]
-fn parking_lots_holders_are_charged() {
-    alone("parking_lots_holders_are_charged", || {
-        all_of_it();
-        let mutex = profile_mutex!("pl mutex", ::parking_lot::Mutex::new(0));
-        let held = queue(|inside| mutex_holds(&mutex, inside), || mutex_waits(&mutex));
-        comes_out(sums("pl mutex", "lock_kinds::mutex_holds", "lock_kinds::mutex_waits"), held);
-        assert_eq!(mutex.into_inner(), 40);
-        let fair = profile_mutex!("pl reentrant", ::parking_lot::ReentrantMutex::new(0));
-        let held = queue(|inside| fair_holds(&fair, inside), || fair_waits(&fair));
-        comes_out(sums("pl reentrant", "lock_kinds::fair_holds", "lock_kinds::fair_waits"), held);
-        let write = profile_mutex!("pl write", ::parking_lot::RwLock::new(0));
-        let held = queue(|inside| write_holds(&write, inside), || read_waits(&write));
-        comes_out(sums("pl write", "lock_kinds::write_holds", "lock_kinds::read_waits"), held);
-        let shared = profile_mutex!("pl read", ::parking_lot::RwLock::new(0));
-        let held = queue(|inside| read_holds(&shared, inside), || write_waits(&shared));
-        comes_out(sums("pl read", "lock_kinds::read_holds", "lock_kinds::write_waits"), held);
-    });
-}
+/// See [`v0_12`].
+mod v0_13 {
+    use ::parking_lot_0_13 as origin;
+    use profiled::parking_lot_0_13 as ours;
 
-#[test]
-fn parking_lots_api_is_its_own() {
-    static LOCK: parking_lot::Mutex<u32> = parking_lot::Mutex::new(1);
-    let guard = LOCK.lock();
-    assert!(LOCK.is_locked() && LOCK.try_lock().is_none());
-    assert!(LOCK.try_lock_for(Duration::from_millis(5)).is_none());
-    assert!(LOCK.try_lock_until(Instant::now() + Duration::from_millis(5)).is_none());
-    let mapped = parking_lot::MutexGuard::map(guard, |value| value);
-    assert_eq!(*mapped, 1);
-    drop(mapped);
-    parking_lot::MutexGuard::unlock_fair(LOCK.lock());
-    assert!(LOCK.try_lock_for(Duration::from_millis(5)).is_some());
-    let lock = parking_lot::RwLock::<u32>::default();
-    let (one, two) = (lock.read(), lock.read_recursive());
-    assert!(lock.try_write().is_none() && lock.try_write_for(Duration::from_millis(2)).is_none());
-    drop((one, two));
-    let shared = parking_lot::RwLockWriteGuard::downgrade(lock.write());
-    assert!(lock.try_read().is_some());
-    drop(shared);
-    let mut lock = parking_lot::RwLock::from(3);
-    *lock.get_mut() += 1;
-    assert_eq!((format!("{lock:?}"), lock.into_inner()), (format!("{:?}", ::parking_lot::RwLock::new(4)), 4));
+    const VERSION: &str = "v0_13";
 
-    let both = (parking_lot::Mutex::new(false), parking_lot::Condvar::new());
-    let mut guard = both.0.lock();
-    assert!(both.1.wait_for(&mut guard, Duration::from_millis(2)).timed_out());
-    assert!(both.1.wait_while_for(&mut guard, |done| !*done, Duration::from_millis(2)).timed_out());
-    assert!(!both.1.wait_while_for(&mut guard, |done| *done, Duration::from_millis(2)).timed_out());
-    thread::scope(|scope| {
-        scope.spawn(|| {
-            *both.0.lock() = true;
-            both.1.notify_all();
-        });
-        both.1.wait_while(&mut guard, |done| !*done);
-        assert!(*guard);
-        drop(guard);
-    });
+    macro_rules! named {
+        ($name:literal) => {
+            concat!($name, " of 0.13")
+        };
+    }
+
+    include!("parking_lot/cases.rs");
+
+    #[test]
+    fn who_reads_may_read_again() {
+        let lock = profile_mutex!(named!("recursive"), origin::RecursiveRwLock::new(1));
+        let (one, two) = (lock.read(), lock.read());
+        assert!(lock.try_write().is_none());
+        drop((one, two));
+        *lock.write() += 1;
+        assert_eq!(lock.into_inner(), 2);
+    }
 }
 
 fn block_on<F: Future>(future: F) -> F::Output {
