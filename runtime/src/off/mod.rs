@@ -92,9 +92,10 @@ pub mod tokio {
     /// Its locks and channels, themselves.
     pub mod sync {
         pub use ::tokio::sync::{
-            Mutex, MutexGuard, Notify, OwnedMutexGuard, OwnedRwLockReadGuard, OwnedRwLockWriteGuard,
-            OwnedSemaphorePermit, RwLock, RwLockReadGuard, RwLockWriteGuard, Semaphore, SemaphorePermit,
-            mpsc,
+            AcquireError, MappedMutexGuard, Mutex, MutexGuard, Notify, OwnedMappedMutexGuard,
+            OwnedMutexGuard, OwnedRwLockMappedWriteGuard, OwnedRwLockReadGuard, OwnedRwLockWriteGuard,
+            OwnedSemaphorePermit, RwLock, RwLockMappedWriteGuard, RwLockReadGuard, RwLockWriteGuard,
+            Semaphore, SemaphorePermit, TryAcquireError, TryLockError, futures, mpsc,
         };
     }
 }

@@ -9,7 +9,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use profiled::{profile_mutex, tokio::sync as async_sync};
-use profiled_test_profiles::{Profile, alone, read, stress};
+use profiled_test_profiles::{Profile, alone, read};
 
 const HOLD: Duration = Duration::from_millis(5);
 
@@ -259,76 +259,5 @@ fn tokios_api_is_its_own() {
         let lock = Arc::new(async_sync::Mutex::new(0));
         sendable(lock.lock());
         sendable(lock.clone().lock_owned());
-    });
-}
-
-/// Sixteen threads at every kind of lock: no update and no charge is lost, as long as it takes.
-#[test]
-fn sixteen_threads_at_all_kinds() {
-    alone("sixteen_threads_at_all_kinds", || {
-        all_of_it();
-        let std_mutex = profile_mutex!("all", std::sync::Mutex::new(0_u64));
-        let std_rwlock = profile_mutex!("all", std::sync::RwLock::new(0_u64));
-        let pl_mutex = profile_mutex!("all", ::parking_lot::Mutex::new(0_u64));
-        let pl_rwlock = profile_mutex!("all", ::parking_lot::RwLock::new(0_u64));
-        let pl_reentrant =
-            profile_mutex!("all", ::parking_lot::ReentrantMutex::new(std::cell::Cell::new(0_u64)));
-        let tokio_mutex = profile_mutex!("all", ::tokio::sync::Mutex::new(0_u64));
-        let tokio_rwlock = profile_mutex!("all", ::tokio::sync::RwLock::new(0_u64));
-        let updates = AtomicU64::new(0);
-        let end = Instant::now() + stress();
-        thread::scope(|scope| {
-            for thread in 0..16_u64 {
-                let (updates, all) =
-                    (&updates, (&std_mutex, &std_rwlock, &pl_mutex, &pl_rwlock, &pl_reentrant));
-                let (tokio_mutex, tokio_rwlock) = (&tokio_mutex, &tokio_rwlock);
-                scope.spawn(move || {
-                    let mut n = thread;
-                    while Instant::now() < end {
-                        n = n.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
-                        let kind = n >> 33;
-                        match kind % 10 {
-                            0 => *all.0.lock().unwrap() += 1,
-                            1 => *all.1.write().unwrap() += 1,
-                            2 => *all.2.lock() += 1,
-                            3 => *all.3.write() += 1,
-                            4 => {
-                                let value = all.4.lock();
-                                value.set(value.get() + 1);
-                            }
-                            5 => *tokio_mutex.blocking_lock() += 1,
-                            6 => *tokio_rwlock.blocking_write() += 1,
-                            7 => {
-                                let Some(mut value) = all.2.try_lock_for(Duration::from_micros(n >> 60))
-                                else {
-                                    continue;
-                                };
-                                *value += 1;
-                            }
-                            _ => {
-                                _ = std::hint::black_box(*all.1.read().unwrap() + *all.3.read());
-                                _ = std::hint::black_box(*tokio_rwlock.blocking_read());
-                                continue;
-                            }
-                        }
-                        updates.fetch_add(1, Relaxed);
-                    }
-                });
-            }
-        });
-        let total = std_mutex.into_inner().unwrap()
-            + std_rwlock.into_inner().unwrap()
-            + pl_mutex.into_inner()
-            + pl_rwlock.into_inner()
-            + pl_reentrant.into_inner().get()
-            + tokio_mutex.into_inner()
-            + tokio_rwlock.into_inner();
-        assert_eq!(total, updates.into_inner());
-        let (mut block, mut mutex) = (0.0, 0.0);
-        for profile in profiled::profiles().into_iter().filter(|profile| profile.name().starts_with("all")) {
-            let [waited, charged, ..] = sums(profile.name(), "-", "-");
-            (block, mutex) = (block + waited, mutex + charged);
-        }
-        assert!(block > 0.0 && (mutex / block - 1.0).abs() < 0.01, "{mutex} ms charged, {block} ms waited");
     });
 }
