@@ -189,6 +189,106 @@ fn tasks_that_give_up_leave_the_sums_right() {
     });
 }
 
+/// Functions that hold a lock by a guard of every kind, and that wait for it.
+macro_rules! tokio_sides {
+    ($($holds:ident $waits:ident: |$lock:ident: $type:ty, $inside:ident| $hold:expr, $wait:expr;)*) => {$(
+        #[inline(never)]
+        fn $holds($lock: &Arc<$type>, $inside: &dyn Fn()) { $hold }
+        #[inline(never)]
+        fn $waits($lock: &Arc<$type>) { $wait }
+    )*};
+}
+
+type Pair = (u64, u64);
+
+/// How often somebody was let in to read.
+static READ: AtomicU64 = AtomicU64::new(0);
+
+tokio_sides! {
+    mapped_holds mapped_waits: |lock: async_sync::Mutex<Pair>, inside| {
+        let mut guard = async_sync::MutexGuard::map(lock.blocking_lock(), |pair| &mut pair.1);
+        *guard += 1;
+        inside();
+    }, lock.blocking_lock().1 += 1;
+    owned_holds owned_waits: |lock: async_sync::Mutex<Pair>, inside| {
+        let guard = lock.clone().blocking_lock_owned();
+        let mut guard = async_sync::OwnedMutexGuard::map(guard, |pair| &mut pair.1);
+        *guard += 1;
+        inside();
+    }, lock.clone().blocking_lock_owned().1 += 1;
+    writer_holds reader_waits: |lock: async_sync::RwLock<Pair>, inside| {
+        let mut guard = async_sync::RwLockWriteGuard::map(lock.blocking_write(), |pair| &mut pair.1);
+        *guard += 2;
+        inside();
+    }, drop(lock.blocking_read());
+    downgrades_holds others_waits: |lock: async_sync::RwLock<Pair>, inside| {
+        let mut guard = lock.blocking_write();
+        guard.1 += 2;
+        inside();
+        // Who waits reads now, too, while this one still does.
+        let before = READ.load(Relaxed);
+        let shared = async_sync::RwLockWriteGuard::downgrade_map(guard, |pair| &pair.1);
+        let begin = Instant::now();
+        while READ.load(Relaxed) == before {
+            assert!(begin.elapsed() < Duration::from_secs(60), "nobody is let in");
+            thread::yield_now();
+        }
+        drop(shared);
+    }, {
+        let guard = lock.blocking_read();
+        READ.fetch_add(1, Relaxed);
+        drop(guard);
+    };
+    owned_writer_holds owned_reader_waits: |lock: async_sync::RwLock<Pair>, inside| {
+        let mut guard = async_sync::OwnedRwLockWriteGuard::map(block_on(lock.clone().write_owned()), |pair| &mut pair.1);
+        *guard += 2;
+        inside();
+    }, drop(block_on(lock.clone().read_owned()));
+    reader_holds writer_waits: |lock: async_sync::RwLock<Pair>, inside| {
+        let guard = async_sync::OwnedRwLockReadGuard::map(block_on(lock.clone().read_owned()), |pair| &pair.1);
+        inside();
+        drop(guard);
+    }, lock.blocking_write().1 += 2;
+    permit_holds permit_waits: |lock: async_sync::Semaphore, inside| {
+        let permit = lock.clone().blocking_acquire_owned().unwrap();
+        inside();
+        drop(permit);
+    }, drop(lock.blocking_acquire().unwrap());
+}
+
+/// Whatever guard it is held by, whoever holds it is charged for what those wait who wait.
+#[test]
+fn tokios_guards_charge_their_holders() {
+    alone("tokios_guards_charge_their_holders", || {
+        all_of_it();
+        macro_rules! check {
+            ($($name:literal: $lock:expr, $holds:ident, $waits:ident;)*) => {$({
+                let lock = Arc::new($lock);
+                let held = queue(|inside| $holds(&lock, inside), || $waits(&lock));
+                let [holds, waits] =
+                    [concat!("lock_kinds::", stringify!($holds)), concat!("lock_kinds::", stringify!($waits))];
+                comes_out(sums($name, holds, waits), held);
+                Arc::into_inner(lock).unwrap()
+            };)*};
+        }
+        check! {
+            "tokio mapped": profile_mutex!("tokio mapped", tokio::sync::Mutex::new((0, 0))), mapped_holds, mapped_waits;
+            "tokio owned": profile_mutex!("tokio owned", tokio::sync::Mutex::new((0, 0))), owned_holds, owned_waits;
+            "tokio writer": profile_mutex!("tokio writer", tokio::sync::RwLock::new((0, 0))), writer_holds, reader_waits;
+            "tokio downgrade": profile_mutex!("tokio downgrade", tokio::sync::RwLock::new((0, 0))),
+                downgrades_holds, others_waits;
+            "tokio owned writer": profile_mutex!("tokio owned writer", tokio::sync::RwLock::new((0, 0))),
+                owned_writer_holds, owned_reader_waits;
+            "tokio reader": profile_mutex!("tokio reader", tokio::sync::RwLock::new((0, 0))), reader_holds, writer_waits;
+        }
+        // A semaphore has no macro: it goes by its place.
+        let permits = Arc::new(async_sync::Semaphore::new(1));
+        let place = format!("tests/profiles/tests/lock_kinds.rs:{}", line!() - 1);
+        let held = queue(|inside| permit_holds(&permits, inside), || permit_waits(&permits));
+        comes_out(sums(&place, "lock_kinds::permit_holds", "lock_kinds::permit_waits"), held);
+    });
+}
+
 #[test]
 fn tokios_api_is_its_own() {
     alone("tokios_api_is_its_own", || {
