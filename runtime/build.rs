@@ -1,7 +1,8 @@
 //! Which backend is compiled: `--cfg profiled_portable` selects the one that compiles anywhere, and so does every
 //! target that the other one, in `src/sys/linux`, was not written for. `Cargo.toml` says the same once more, for the
-//! dependencies. And whether `interpose` has anything to bind to.
+//! dependencies. Whether `interpose` has anything to bind to. And whether the standard library has what came with 1.92.
 use std::env;
+use std::process::Command;
 
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
@@ -29,4 +30,16 @@ fn main() {
     {
         println!("cargo::rustc-cfg=profiled_interpose");
     }
+    // `RwLockWriteGuard::downgrade`. Of a compiler that does not say, the oldest that we know is expected.
+    println!("cargo::rustc-check-cfg=cfg(profiled_rust_1_92)");
+    if minor_version().is_some_and(|minor| minor >= 92) {
+        println!("cargo::rustc-cfg=profiled_rust_1_92");
+    }
+}
+
+/// The compiler's 92 of 1.92.0.
+fn minor_version() -> Option<u32> {
+    let output = Command::new(env::var_os("RUSTC")?).arg("--version").output().ok()?;
+    let version = String::from_utf8(output.stdout).ok()?;
+    version.strip_prefix("rustc 1.")?.split('.').next()?.parse().ok()
 }

@@ -81,6 +81,9 @@ pub mod sync {
 /// Locks of `parking_lot` 0.12, profiled, name for name. With this crate switched off they are the originals.
 #[cfg(feature = "parking_lot")]
 pub use crate::hook::lock::parking_lot;
+/// Locks of `parking_lot` 0.13, profiled, name for name. With this crate switched off they are the originals.
+#[cfg(feature = "parking_lot_0_13")]
+pub use crate::hook::lock::parking_lot_0_13;
 
 /// Of `tokio`.
 #[cfg(feature = "tokio")]
@@ -99,7 +102,7 @@ pub mod __private {
     pub use crate::encode::bench;
     pub use crate::hook::function::{Scope, enter};
     pub use crate::hook::future::{Polled, never};
-    pub use crate::hook::lock::{Lock, Maker};
+    pub use crate::hook::lock::{AtFirstUse, Lock, Maker};
     pub use crate::label::{Labelled, Set};
     pub use crate::profile::Entry;
     #[cfg(not(profiled_portable))]

@@ -71,9 +71,23 @@ pub mod sync {
 #[cfg(feature = "parking_lot")]
 pub mod parking_lot {
     pub use ::parking_lot::{
-        Condvar, MappedMutexGuard, MappedReentrantMutexGuard, MappedRwLockReadGuard, MappedRwLockWriteGuard,
-        Mutex, MutexGuard, ReentrantMutex, ReentrantMutexGuard, RwLock, RwLockReadGuard,
-        RwLockUpgradableReadGuard, RwLockWriteGuard, WaitTimeoutResult,
+        Condvar, FairMutex, FairMutexGuard, MappedFairMutexGuard, MappedMutexGuard,
+        MappedReentrantMutexGuard, MappedRwLockReadGuard, MappedRwLockWriteGuard, Mutex, MutexGuard,
+        RawFairMutex, RawMutex, RawRwLock, RawThreadId, ReentrantMutex, ReentrantMutexGuard, RwLock,
+        RwLockReadGuard, RwLockUpgradableReadGuard, RwLockWriteGuard, WaitTimeoutResult, lock_api,
+    };
+}
+
+/// Locks of `parking_lot` 0.13, themselves.
+#[cfg(feature = "parking_lot_0_13")]
+pub mod parking_lot_0_13 {
+    pub use ::parking_lot_0_13::{
+        Condvar, FairMutex, FairMutexGuard, MappedFairMutexGuard, MappedMutexGuard,
+        MappedRecursiveRwLockReadGuard, MappedRecursiveRwLockWriteGuard, MappedReentrantMutexGuard,
+        MappedRwLockReadGuard, MappedRwLockWriteGuard, Mutex, MutexGuard, RawCondvar, RawFairMutex, RawMutex,
+        RawRwLock, RawRwLockRecursive, RawThreadId, RecursiveRwLock, RecursiveRwLockReadGuard,
+        RecursiveRwLockUpgradableReadGuard, RecursiveRwLockWriteGuard, ReentrantMutex, ReentrantMutexGuard,
+        RwLock, RwLockReadGuard, RwLockUpgradableReadGuard, RwLockWriteGuard, WaitTimeoutResult, lock_api,
     };
 }
 
@@ -83,9 +97,10 @@ pub mod tokio {
     /// Its locks and channels, themselves.
     pub mod sync {
         pub use ::tokio::sync::{
-            Mutex, MutexGuard, Notify, OwnedMutexGuard, OwnedRwLockReadGuard, OwnedRwLockWriteGuard,
-            OwnedSemaphorePermit, RwLock, RwLockReadGuard, RwLockWriteGuard, Semaphore, SemaphorePermit,
-            mpsc,
+            AcquireError, MappedMutexGuard, Mutex, MutexGuard, Notify, OwnedMappedMutexGuard,
+            OwnedMutexGuard, OwnedRwLockMappedWriteGuard, OwnedRwLockReadGuard, OwnedRwLockWriteGuard,
+            OwnedSemaphorePermit, RwLock, RwLockMappedWriteGuard, RwLockReadGuard, RwLockWriteGuard,
+            Semaphore, SemaphorePermit, TryAcquireError, TryLockError, futures, mpsc,
         };
     }
 }

@@ -2,6 +2,8 @@
 //!
 //! This compiles in both states; see `tests/` for what it does when the switch is off.
 #![deny(warnings)]
+pub mod methods;
+
 use std::alloc::System;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
 use std::path::Path;

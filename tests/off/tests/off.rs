@@ -1,6 +1,6 @@
 //! Switched off, everything is there and nothing happens.
 //!
-//! Built together with a package that turns the switch on, all but the last test vanish.
+//! Built together with a package that turns the switch on, all but the last two tests vanish.
 use std::process::Command;
 
 profiled::__private::when_off! {
@@ -150,6 +150,19 @@ profiled::__private::when_off! {
         assert_eq!(sync(), 1);
         _ = ::profiled::__private::Name::Prefixed("a", "b");
     }
+}
+
+/// Whatever state it is in.
+#[test]
+fn every_method_is_there() {
+    use profiled_test_off::methods;
+    methods::standard::all();
+    #[cfg(feature = "parking_lot")]
+    methods::parking_lot::all();
+    #[cfg(feature = "parking_lot_0_13")]
+    methods::parking_lot_0_13::all();
+    #[cfg(feature = "tokio")]
+    methods::tokio::all();
 }
 
 #[test]

@@ -227,6 +227,47 @@ fn who_waits_right_now_is_there() {
     });
 }
 
+#[inline(never)]
+fn queries() -> profiled::block::Region {
+    let region = profiled::block::region("db.query");
+    // Else this would be a jump, and on no stack.
+    std::hint::black_box(());
+    region
+}
+
+/// A region is there while it lasts, ends where it is dropped, on another thread too, and is one wait of one label.
+#[test]
+fn a_region_is_a_wait_like_others() {
+    alone("a_region_is_a_wait_like_others", || {
+        profiled::block::set_rate(1);
+        let begin = Instant::now();
+        let region = queries();
+        thread::sleep(LONG);
+        let halfway = row(&read("block"), "block::queries");
+        assert!(halfway.0 == 1 && halfway.1 >= LONG.as_nanos() as i64, "{halfway:?}");
+        thread::spawn(move || {
+            thread::sleep(LONG);
+            drop(region);
+        })
+        .join()
+        .unwrap();
+        let whole = begin.elapsed().as_nanos() as i64;
+        // It is over: what passes now is not in it.
+        thread::sleep(LONG);
+        let block = read("block");
+        let found = block.find(&["block::queries"]);
+        let [sample] = found[..] else { panic!("{} rows", found.len()) };
+        assert_eq!((sample.value("contentions"), sample.text("region")), (1, Some("db.query")));
+        assert_eq!(sample.frames[0].name, "block::queries");
+        let delay = sample.value("delay");
+        assert!(delay >= 2 * LONG.as_nanos() as i64 && delay <= whole, "{delay} of {whole}");
+        assert_eq!(sample.text("lock"), None);
+        profiled::block::set_rate(0);
+        drop(queries());
+        assert_eq!(row(&read("block"), "block::queries").0, 1, "off, nothing is timed");
+    });
+}
+
 /// Waits end all the time while somebody looks: no total ever gets less, and in the end they are what was waited.
 #[test]
 fn totals_only_grow() {

@@ -38,6 +38,9 @@ const HOMES: &[(&str, &[&str])] = &[
     // `on` has a module of that name.
     ("tokio::", &["surface", "hook", "on"]),
     ("parking_lot::", &["hook"]),
+    ("parking_lot_0_13::", &["hook"]),
+    ("lock_api::", &["hook"]),
+    ("lock_api_0_5::", &["hook"]),
     ("inferno::", &["encode"]),
     ("::criterion::", &["surface"]),
     ("libc::", &["sys", "signal"]),

@@ -8,8 +8,8 @@ use std::task::{Context, Poll};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use profiled::{parking_lot, profile_mutex, tokio::sync as async_sync};
-use profiled_test_profiles::{Profile, alone, read, stress};
+use profiled::{profile_mutex, tokio::sync as async_sync};
+use profiled_test_profiles::{Profile, alone, read};
 
 const HOLD: Duration = Duration::from_millis(5);
 
@@ -62,104 +62,57 @@ fn queue(holds: impl Fn(&dyn Fn()) + Sync, waits: impl Fn() + Sync) -> f64 {
     held.into_inner() as f64 / 1e3
 }
 
-macro_rules! sides {
-    ($($holds:ident: |$lock:ident: $type:ty, $inside:ident| $hold:expr; $waits:ident: $wait:expr;)*) => {$(
-        #[inline(never)]
-        fn $holds($lock: &$type, $inside: &dyn Fn()) { $hold }
-        #[inline(never)]
-        fn $waits($lock: &$type) { $wait }
-    )*};
-}
+/// The tests of `parking_lot`'s locks are the same for both versions.
+mod v0_12 {
+    use ::parking_lot as origin;
+    use profiled::parking_lot as ours;
 
-sides! {
-    mutex_holds: |lock: parking_lot::Mutex<u64>, inside| {
-        let mut guard = lock.lock();
-        *guard += 1;
-        inside();
-    };
-    mutex_waits: *lock.lock() += 1;
-    fair_holds: |lock: parking_lot::ReentrantMutex<u64>, inside| {
-        let (guard, again) = (lock.lock(), lock.lock());
-        inside();
-        drop(again);
-        parking_lot::ReentrantMutexGuard::unlock_fair(guard);
-    };
-    fair_waits: drop(lock.lock());
-    write_holds: |lock: parking_lot::RwLock<u64>, inside| {
+    const VERSION: &str = "v0_12";
+
+    macro_rules! named {
+        ($name:literal) => {
+            concat!($name, " of 0.12")
+        };
+    }
+
+    include!("parking_lot/cases.rs");
+
+    #[test]
+    fn who_reads_may_read_again() {
+        let lock = ours::RwLock::new(1);
+        let (one, two) = (lock.read(), lock.read_recursive());
+        assert!(lock.try_write().is_none() && lock.try_read_recursive().is_some());
+        assert!(lock.try_read_recursive_for(Duration::from_millis(2)).is_some());
+        assert!(lock.try_read_recursive_until(Instant::now()).is_some());
+        drop((one, two));
         *lock.write() += 1;
-        let upgradable = lock.upgradable_read();
-        let mut guard = parking_lot::RwLockUpgradableReadGuard::upgrade(upgradable);
-        *guard += 1;
-        let mapped = parking_lot::RwLockWriteGuard::map(guard, |value| value);
-        inside();
-        drop(mapped);
-    };
-    read_waits: drop(lock.read());
-    read_holds: |lock: parking_lot::RwLock<u64>, inside| {
-        let guard = lock.read();
-        inside();
-        drop(guard);
-    };
-    write_waits: *lock.write() += 1;
+    }
 }
 
-#[test]
-fn parking_lots_holders_are_charged() {
-    alone("parking_lots_holders_are_charged", || {
-        all_of_it();
-        let mutex = profile_mutex!("pl mutex", ::parking_lot::Mutex::new(0));
-        let held = queue(|inside| mutex_holds(&mutex, inside), || mutex_waits(&mutex));
-        comes_out(sums("pl mutex", "lock_kinds::mutex_holds", "lock_kinds::mutex_waits"), held);
-        assert_eq!(mutex.into_inner(), 40);
-        let fair = profile_mutex!("pl reentrant", ::parking_lot::ReentrantMutex::new(0));
-        let held = queue(|inside| fair_holds(&fair, inside), || fair_waits(&fair));
-        comes_out(sums("pl reentrant", "lock_kinds::fair_holds", "lock_kinds::fair_waits"), held);
-        let write = profile_mutex!("pl write", ::parking_lot::RwLock::new(0));
-        let held = queue(|inside| write_holds(&write, inside), || read_waits(&write));
-        comes_out(sums("pl write", "lock_kinds::write_holds", "lock_kinds::read_waits"), held);
-        let shared = profile_mutex!("pl read", ::parking_lot::RwLock::new(0));
-        let held = queue(|inside| read_holds(&shared, inside), || write_waits(&shared));
-        comes_out(sums("pl read", "lock_kinds::read_holds", "lock_kinds::write_waits"), held);
-    });
-}
+/// See [`v0_12`].
+mod v0_13 {
+    use ::parking_lot_0_13 as origin;
+    use profiled::parking_lot_0_13 as ours;
 
-#[test]
-fn parking_lots_api_is_its_own() {
-    static LOCK: parking_lot::Mutex<u32> = parking_lot::Mutex::new(1);
-    let guard = LOCK.lock();
-    assert!(LOCK.is_locked() && LOCK.try_lock().is_none());
-    assert!(LOCK.try_lock_for(Duration::from_millis(5)).is_none());
-    assert!(LOCK.try_lock_until(Instant::now() + Duration::from_millis(5)).is_none());
-    let mapped = parking_lot::MutexGuard::map(guard, |value| value);
-    assert_eq!(*mapped, 1);
-    drop(mapped);
-    parking_lot::MutexGuard::unlock_fair(LOCK.lock());
-    assert!(LOCK.try_lock_for(Duration::from_millis(5)).is_some());
-    let lock = parking_lot::RwLock::<u32>::default();
-    let (one, two) = (lock.read(), lock.read_recursive());
-    assert!(lock.try_write().is_none() && lock.try_write_for(Duration::from_millis(2)).is_none());
-    drop((one, two));
-    let shared = parking_lot::RwLockWriteGuard::downgrade(lock.write());
-    assert!(lock.try_read().is_some());
-    drop(shared);
-    let mut lock = parking_lot::RwLock::from(3);
-    *lock.get_mut() += 1;
-    assert_eq!((format!("{lock:?}"), lock.into_inner()), (format!("{:?}", ::parking_lot::RwLock::new(4)), 4));
+    const VERSION: &str = "v0_13";
 
-    let both = (parking_lot::Mutex::new(false), parking_lot::Condvar::new());
-    let mut guard = both.0.lock();
-    assert!(both.1.wait_for(&mut guard, Duration::from_millis(2)).timed_out());
-    assert!(both.1.wait_while_for(&mut guard, |done| !*done, Duration::from_millis(2)).timed_out());
-    assert!(!both.1.wait_while_for(&mut guard, |done| *done, Duration::from_millis(2)).timed_out());
-    thread::scope(|scope| {
-        scope.spawn(|| {
-            *both.0.lock() = true;
-            both.1.notify_all();
-        });
-        both.1.wait_while(&mut guard, |done| !*done);
-        assert!(*guard);
-        drop(guard);
-    });
+    macro_rules! named {
+        ($name:literal) => {
+            concat!($name, " of 0.13")
+        };
+    }
+
+    include!("parking_lot/cases.rs");
+
+    #[test]
+    fn who_reads_may_read_again() {
+        let lock = profile_mutex!(named!("recursive"), origin::RecursiveRwLock::new(1));
+        let (one, two) = (lock.read(), lock.read());
+        assert!(lock.try_write().is_none());
+        drop((one, two));
+        *lock.write() += 1;
+        assert_eq!(lock.into_inner(), 2);
+    }
 }
 
 fn block_on<F: Future>(future: F) -> F::Output {
@@ -196,43 +149,154 @@ impl Drop for Waits<'_> {
     }
 }
 
-/// One task holds the lock for 20 ms, ten wait, five of which give up after half of that: all of it is charged.
+/// One task holds the lock for so long, ten wait, five of which give up after half of that. Gives the milliseconds that
+/// those waited who got it, and those who gave up.
+fn five_give_up(lock: &async_sync::Mutex<u64>, hold: Duration) -> [f64; 2] {
+    let [waited, in_vain] = [const { AtomicU64::new(0) }; 2];
+    let waits = |seen| {
+        polled(task_waits, async move {
+            let _waits = Waits(Instant::now(), seen);
+            *lock.lock().await += 1;
+        })
+    };
+    block_on(async {
+        let five = |seen| async move {
+            tokio::join!(waits(seen), waits(seen), waits(seen), waits(seen), waits(seen))
+        };
+        let holds = polled(task_holds, async {
+            let mut guard = lock.lock().await;
+            *guard += 1;
+            tokio::time::sleep(hold).await;
+        });
+        let give_up = tokio::time::timeout(hold / 2, five(&in_vain));
+        let (_, _, gave_up) = tokio::join!(holds, five(&waited), give_up);
+        assert!(gave_up.is_err(), "it was held for longer");
+    });
+    [waited, in_vain].map(|waited| waited.into_inner() as f64 / 1e6)
+}
+
+/// What those waited who gave up is due from who held the lock then, and is not nobody's: nor does it go with them.
 #[test]
 fn tasks_that_give_up_leave_the_sums_right() {
     alone("tasks_that_give_up_leave_the_sums_right", || {
         all_of_it();
+        // The first stack of a process takes milliseconds, before its wait is noted.
+        let first = profile_mutex!("tokio first", ::tokio::sync::Mutex::new(0));
+        five_give_up(&first, Duration::from_millis(20));
         let lock = profile_mutex!("tokio mutex", ::tokio::sync::Mutex::new(0));
-        let waited = AtomicU64::new(0);
-        let waits = || {
-            polled(task_waits, async {
-                let _waits = Waits(Instant::now(), &waited);
-                *lock.lock().await += 1;
-            })
-        };
-        block_on(async {
-            let five = || async { tokio::join!(waits(), waits(), waits(), waits(), waits()) };
-            let holds = polled(task_holds, async {
-                let mut guard = lock.lock().await;
-                *guard += 1;
-                tokio::time::sleep(Duration::from_millis(20)).await;
-            });
-            let give_up = tokio::time::timeout(Duration::from_millis(10), five());
-            let (_, _, gave_up) = tokio::join!(holds, five(), give_up);
-            assert!(gave_up.is_err(), "it was held for longer");
-        });
-        let waited = waited.into_inner() as f64 / 1e6;
+        let [waited, in_vain] = five_give_up(&lock, Duration::from_millis(60));
         assert_eq!(lock.into_inner(), 6);
         let [block, mutex, holder, waiter] =
             sums("tokio mutex", "lock_kinds::task_holds", "lock_kinds::task_waits");
         assert!((block / mutex - 1.0).abs() < 0.02, "{block} ms waited, {mutex} ms charged");
-        // The first wait takes the first stack before it is noted, which makes 5 ms and more on a busy machine: that is in
-        // what its task measures alone.
-        assert!(waiter > 0.8 * waited && waiter <= waited, "{waiter} ms booked at who waited {waited} ms");
-        // What the five waited that gave up is due from who held the lock, and not nobody's.
+        let all = waited + in_vain;
+        assert!(waiter > 0.8 * all && waiter <= all, "{waiter} ms booked at who waited {all} ms");
+        // A third, so that it makes a difference who is charged for it.
+        assert!(in_vain > 0.2 * all, "{in_vain} ms of {all} were waited in vain");
         assert!(
             holder > 0.9 * block && holder < 1.01 * block,
             "{holder} ms charged to the holder of {block}"
         );
+    });
+}
+
+/// Functions that hold a lock by a guard of every kind, and that wait for it.
+macro_rules! tokio_sides {
+    ($($holds:ident $waits:ident: |$lock:ident: $type:ty, $inside:ident| $hold:expr, $wait:expr;)*) => {$(
+        #[inline(never)]
+        fn $holds($lock: &Arc<$type>, $inside: &dyn Fn()) { $hold }
+        #[inline(never)]
+        fn $waits($lock: &Arc<$type>) { $wait }
+    )*};
+}
+
+type Pair = (u64, u64);
+
+/// How often somebody was let in to read.
+static READ: AtomicU64 = AtomicU64::new(0);
+
+tokio_sides! {
+    mapped_holds mapped_waits: |lock: async_sync::Mutex<Pair>, inside| {
+        let mut guard = async_sync::MutexGuard::map(lock.blocking_lock(), |pair| &mut pair.1);
+        *guard += 1;
+        inside();
+    }, lock.blocking_lock().1 += 1;
+    owned_holds owned_waits: |lock: async_sync::Mutex<Pair>, inside| {
+        let guard = lock.clone().blocking_lock_owned();
+        let mut guard = async_sync::OwnedMutexGuard::map(guard, |pair| &mut pair.1);
+        *guard += 1;
+        inside();
+    }, lock.clone().blocking_lock_owned().1 += 1;
+    writer_holds reader_waits: |lock: async_sync::RwLock<Pair>, inside| {
+        let mut guard = async_sync::RwLockWriteGuard::map(lock.blocking_write(), |pair| &mut pair.1);
+        *guard += 2;
+        inside();
+    }, drop(lock.blocking_read());
+    downgrades_holds others_waits: |lock: async_sync::RwLock<Pair>, inside| {
+        let mut guard = lock.blocking_write();
+        guard.1 += 2;
+        inside();
+        // Who waits reads now, too, while this one still does.
+        let before = READ.load(Relaxed);
+        let shared = async_sync::RwLockWriteGuard::downgrade_map(guard, |pair| &pair.1);
+        let begin = Instant::now();
+        while READ.load(Relaxed) == before {
+            assert!(begin.elapsed() < Duration::from_secs(60), "nobody is let in");
+            thread::yield_now();
+        }
+        drop(shared);
+    }, {
+        let guard = lock.blocking_read();
+        READ.fetch_add(1, Relaxed);
+        drop(guard);
+    };
+    owned_writer_holds owned_reader_waits: |lock: async_sync::RwLock<Pair>, inside| {
+        let mut guard = async_sync::OwnedRwLockWriteGuard::map(block_on(lock.clone().write_owned()), |pair| &mut pair.1);
+        *guard += 2;
+        inside();
+    }, drop(block_on(lock.clone().read_owned()));
+    reader_holds writer_waits: |lock: async_sync::RwLock<Pair>, inside| {
+        let guard = async_sync::OwnedRwLockReadGuard::map(block_on(lock.clone().read_owned()), |pair| &pair.1);
+        inside();
+        drop(guard);
+    }, lock.blocking_write().1 += 2;
+    permit_holds permit_waits: |lock: async_sync::Semaphore, inside| {
+        let permit = lock.clone().blocking_acquire_owned().unwrap();
+        inside();
+        drop(permit);
+    }, drop(lock.blocking_acquire().unwrap());
+}
+
+/// Whatever guard it is held by, whoever holds it is charged for what those wait who wait.
+#[test]
+fn tokios_guards_charge_their_holders() {
+    alone("tokios_guards_charge_their_holders", || {
+        all_of_it();
+        macro_rules! check {
+            ($($name:literal: $lock:expr, $holds:ident, $waits:ident;)*) => {$({
+                let lock = Arc::new($lock);
+                let held = queue(|inside| $holds(&lock, inside), || $waits(&lock));
+                let [holds, waits] =
+                    [concat!("lock_kinds::", stringify!($holds)), concat!("lock_kinds::", stringify!($waits))];
+                comes_out(sums($name, holds, waits), held);
+                Arc::into_inner(lock).unwrap()
+            };)*};
+        }
+        check! {
+            "tokio mapped": profile_mutex!("tokio mapped", tokio::sync::Mutex::new((0, 0))), mapped_holds, mapped_waits;
+            "tokio owned": profile_mutex!("tokio owned", tokio::sync::Mutex::new((0, 0))), owned_holds, owned_waits;
+            "tokio writer": profile_mutex!("tokio writer", tokio::sync::RwLock::new((0, 0))), writer_holds, reader_waits;
+            "tokio downgrade": profile_mutex!("tokio downgrade", tokio::sync::RwLock::new((0, 0))),
+                downgrades_holds, others_waits;
+            "tokio owned writer": profile_mutex!("tokio owned writer", tokio::sync::RwLock::new((0, 0))),
+                owned_writer_holds, owned_reader_waits;
+            "tokio reader": profile_mutex!("tokio reader", tokio::sync::RwLock::new((0, 0))), reader_holds, writer_waits;
+        }
+        // A semaphore has no macro: it goes by its place.
+        let permits = Arc::new(async_sync::Semaphore::new(1));
+        let place = format!("tests/profiles/tests/lock_kinds.rs:{}", line!() - 1);
+        let held = queue(|inside| permit_holds(&permits, inside), || permit_waits(&permits));
+        comes_out(sums(&place, "lock_kinds::permit_holds", "lock_kinds::permit_waits"), held);
     });
 }
 
@@ -306,76 +370,5 @@ fn tokios_api_is_its_own() {
         let lock = Arc::new(async_sync::Mutex::new(0));
         sendable(lock.lock());
         sendable(lock.clone().lock_owned());
-    });
-}
-
-/// Sixteen threads at every kind of lock: no update and no charge is lost, as long as it takes.
-#[test]
-fn sixteen_threads_at_all_kinds() {
-    alone("sixteen_threads_at_all_kinds", || {
-        all_of_it();
-        let std_mutex = profile_mutex!("all", std::sync::Mutex::new(0_u64));
-        let std_rwlock = profile_mutex!("all", std::sync::RwLock::new(0_u64));
-        let pl_mutex = profile_mutex!("all", ::parking_lot::Mutex::new(0_u64));
-        let pl_rwlock = profile_mutex!("all", ::parking_lot::RwLock::new(0_u64));
-        let pl_reentrant =
-            profile_mutex!("all", ::parking_lot::ReentrantMutex::new(std::cell::Cell::new(0_u64)));
-        let tokio_mutex = profile_mutex!("all", ::tokio::sync::Mutex::new(0_u64));
-        let tokio_rwlock = profile_mutex!("all", ::tokio::sync::RwLock::new(0_u64));
-        let updates = AtomicU64::new(0);
-        let end = Instant::now() + stress();
-        thread::scope(|scope| {
-            for thread in 0..16_u64 {
-                let (updates, all) =
-                    (&updates, (&std_mutex, &std_rwlock, &pl_mutex, &pl_rwlock, &pl_reentrant));
-                let (tokio_mutex, tokio_rwlock) = (&tokio_mutex, &tokio_rwlock);
-                scope.spawn(move || {
-                    let mut n = thread;
-                    while Instant::now() < end {
-                        n = n.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
-                        let kind = n >> 33;
-                        match kind % 10 {
-                            0 => *all.0.lock().unwrap() += 1,
-                            1 => *all.1.write().unwrap() += 1,
-                            2 => *all.2.lock() += 1,
-                            3 => *all.3.write() += 1,
-                            4 => {
-                                let value = all.4.lock();
-                                value.set(value.get() + 1);
-                            }
-                            5 => *tokio_mutex.blocking_lock() += 1,
-                            6 => *tokio_rwlock.blocking_write() += 1,
-                            7 => {
-                                let Some(mut value) = all.2.try_lock_for(Duration::from_micros(n >> 60))
-                                else {
-                                    continue;
-                                };
-                                *value += 1;
-                            }
-                            _ => {
-                                _ = std::hint::black_box(*all.1.read().unwrap() + *all.3.read());
-                                _ = std::hint::black_box(*tokio_rwlock.blocking_read());
-                                continue;
-                            }
-                        }
-                        updates.fetch_add(1, Relaxed);
-                    }
-                });
-            }
-        });
-        let total = std_mutex.into_inner().unwrap()
-            + std_rwlock.into_inner().unwrap()
-            + pl_mutex.into_inner()
-            + pl_rwlock.into_inner()
-            + pl_reentrant.into_inner().get()
-            + tokio_mutex.into_inner()
-            + tokio_rwlock.into_inner();
-        assert_eq!(total, updates.into_inner());
-        let (mut block, mut mutex) = (0.0, 0.0);
-        for profile in profiled::profiles().into_iter().filter(|profile| profile.name().starts_with("all")) {
-            let [waited, charged, ..] = sums(profile.name(), "-", "-");
-            (block, mutex) = (block + waited, mutex + charged);
-        }
-        assert!(block > 0.0 && (mutex / block - 1.0).abs() < 0.01, "{mutex} ms charged, {block} ms waited");
     });
 }

@@ -5,9 +5,18 @@
 //! Whoever unlocks while somebody waits is charged, in `mutex`, for everything that was waited since the last charge.
 mod account;
 mod book;
+#[cfg_attr(
+    not(any(feature = "parking_lot", feature = "parking_lot_0_13")),
+    expect(dead_code, reason = "they need it")
+)]
+mod first_use;
 mod meter;
 #[cfg(feature = "parking_lot")]
+#[path = "parking_lot/v0_12.rs"]
 pub mod parking_lot;
+#[cfg(feature = "parking_lot_0_13")]
+#[path = "parking_lot/v0_13.rs"]
+pub mod parking_lot_0_13;
 mod region;
 mod report;
 pub(crate) mod sync;
@@ -19,6 +28,7 @@ use crate::site::LockSite;
 use meter::Meter;
 
 pub use book::{set_block_rate, set_mutex_fraction};
+pub use first_use::AtFirstUse;
 pub(crate) use meter::Stats;
 pub use region::{Region, region};
 pub(crate) use report::profile_of;
@@ -62,8 +72,18 @@ pub trait Lock: sealed::Sealed + Sized {
     /// The lock as it comes out. One that is profiled already stays as it is.
     type Wrapped;
 
+    /// The same in a static.
+    #[doc(hidden)]
+    type Static;
+
     #[doc(hidden)]
     fn wrap(self, site: &'static LockSite) -> Self::Wrapped;
+
+    /// The same of one in a static, which nobody has used or named yet.
+    #[doc(hidden)]
+    fn wrap_static(self, site: &'static LockSite) -> Self::Wrapped {
+        self.wrap(site)
+    }
 }
 
 pub(crate) mod sealed {
@@ -78,6 +98,7 @@ macro_rules! wraps {
 
         impl<T> $crate::hook::lock::Lock for $($path)+::$lock<T> {
             type Wrapped = $crate::hook::lock::Profiled<$($path)+::$lock<T>>;
+            type Static = Self::Wrapped;
 
             fn wrap(self, site: &'static $crate::site::LockSite) -> Self::Wrapped {
                 $crate::hook::lock::Profiled::with_site(site, self)
@@ -99,6 +120,7 @@ use wraps;
 
 impl<L: Lock> Lock for Profiled<L> {
     type Wrapped = Profiled<L>;
+    type Static = Profiled<L>;
 
     fn wrap(mut self, site: &'static LockSite) -> Profiled<L> {
         self.meter.name_unused(site);
@@ -163,7 +185,7 @@ impl<L: Lock> Profiled<L> {
 macro_rules! profile_mutex {
     ($($(#[$attribute:meta])* $visibility:vis static $id:ident : $type:ty = $lock:expr);+ $(;)?) => {$(
         $(#[$attribute])*
-        $visibility static $id: <$type as $crate::__private::Lock>::Wrapped =
+        $visibility static $id: <$type as $crate::__private::Lock>::Static =
             $crate::__private::Maker::<$type>::wrap(
                 $crate::__lock_site!(::core::concat!(::core::module_path!(), "::", ::core::stringify!($id))),
                 $lock,

@@ -4,20 +4,20 @@ use std::mem::ManuallyDrop;
 use std::time::{Duration, Instant};
 use std::{fmt, ops};
 
-use super::{MutexGuard, WaitTimeoutResult};
+use super::{MutexGuard, WaitTimeoutResult, origin};
 use crate::hook::lock::sync::waits;
 
-/// [`parking_lot::Condvar`](::parking_lot::Condvar), whose waits are in the profile `block`: from the call to its return,
+/// [`parking_lot::Condvar`](origin::Condvar), whose waits are in the profile `block`: from the call to its return,
 /// so that getting the lock again is part of it.
 #[derive(Default)]
-pub struct Condvar(::parking_lot::Condvar);
+pub struct Condvar(origin::Condvar);
 
 impl Condvar {
     /// One that nobody waits for.
     #[must_use]
     #[inline]
     pub const fn new() -> Condvar {
-        Condvar(::parking_lot::Condvar::new())
+        Condvar(origin::Condvar::new())
     }
 
     /// Wakes one who waits, and says whether there was one.
@@ -133,7 +133,7 @@ impl<T: ?Sized, F: FnMut(&mut T) -> bool> Data<T, F> {
 /// Waits with the guard of the lock beneath.
 fn with<T: ?Sized, R>(
     guard: &mut MutexGuard<'_, T>,
-    wait: impl FnOnce(&mut ::parking_lot::MutexGuard<'_, ()>) -> R,
+    wait: impl FnOnce(&mut origin::MutexGuard<'_, ()>) -> R,
 ) -> R {
     // SAFETY: the raw lock is not unlocked through this, but for as long as the condition variable waits.
     let raw = unsafe { MutexGuard::mutex(guard).raw() };

@@ -1,107 +1,70 @@
 #![expect(unsafe_code, reason = "a raw lock is unlocked by whoever holds it, which its caller promises")]
-//! `parking_lot`'s mutex as a raw lock with its bookkeeping.
-use std::mem;
+//! A raw mutex with its bookkeeping.
 use std::time::{Duration, Instant};
 
+use super::super::{api, origin};
+use super::tried::{counted, get, get_in_time};
 use crate::hook::lock::meter::Meter;
 
+/// A raw mutex of `parking_lot`, profiled.
+pub struct RawMutexOf<L> {
+    pub(in super::super) meter: Meter,
+    /// Around nothing: a condition variable may wait with this one's guard.
+    pub(in super::super) lock: api::Mutex<L, ()>,
+}
+
 /// The raw lock beneath [`Mutex`](super::Mutex) and [`ReentrantMutex`](super::ReentrantMutex).
-#[derive(Debug)]
-pub struct RawMutex {
-    pub(super) meter: Meter,
-    /// Around nothing: a condition variable waits with this one's guard.
-    pub(super) lock: ::parking_lot::Mutex<()>,
+pub type RawMutex = RawMutexOf<origin::RawMutex>;
+/// The raw lock beneath [`FairMutex`](super::FairMutex).
+pub type RawFairMutex = RawMutexOf<origin::RawFairMutex>;
+
+impl<L> std::fmt::Debug for RawMutexOf<L> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("RawMutex").field("meter", &self.meter).finish_non_exhaustive()
+    }
 }
 
-impl RawMutex {
-    pub(super) const fn new(meter: Meter) -> RawMutex {
-        RawMutex { meter, lock: ::parking_lot::const_mutex(()) }
+impl<L: api::RawMutex> RawMutexOf<L> {
+    pub(in super::super) const fn new(meter: Meter) -> RawMutexOf<L> {
+        RawMutexOf { meter, lock: api::Mutex::from_raw(L::INIT, ()) }
     }
 
-    /// Takes it by `take`, if that says so.
     #[inline(always)]
-    fn taken<G>(&self, guard: Option<G>) -> bool {
-        let taken = guard.map(mem::forget).is_some();
-        if taken {
-            self.meter.acquired();
-        }
-        taken
-    }
-
-    #[cold]
-    #[inline(never)]
-    fn slow(&self) {
-        let guard = self.meter.wait(|| self.lock.try_lock(), || self.lock.lock(), |_| true);
-        self.taken(Some(guard));
+    pub(in super::super) fn raw(&self) -> &L {
+        // SAFETY: it is unlocked by those alone who unlock ours.
+        unsafe { self.lock.raw() }
     }
 }
 
-// SAFETY: it is `parking_lot`'s mutex: locked where a guard of that was had and forgotten, unlocked where that would have
-// been dropped.
-unsafe impl lock_api::RawMutex for RawMutex {
-    const INIT: RawMutex = RawMutex::new(Meter::here(|| "parking_lot::Mutex"));
+// SAFETY: it is `parking_lot`'s mutex, with every call passed on.
+unsafe impl<L: api::RawMutex> api::RawMutex for RawMutexOf<L> {
+    const INIT: RawMutexOf<L> = RawMutexOf::new(Meter::here(|| "parking_lot::Mutex"));
 
-    type GuardMarker = <::parking_lot::RawMutex as lock_api::RawMutex>::GuardMarker;
+    states! { RawMutex }
 
-    #[inline]
-    fn lock(&self) {
-        if !self.try_lock() {
-            self.slow();
-        }
-    }
-
-    #[inline]
-    fn try_lock(&self) -> bool {
-        self.taken(self.lock.try_lock())
-    }
-
-    #[inline]
-    unsafe fn unlock(&self) {
-        self.meter.release();
-        // SAFETY: the caller holds it.
-        unsafe { self.lock.force_unlock() };
-    }
+    method! { get lock Guard: acquired after try_lock }
+    method! { try try_lock Guard: acquired }
+    method! { put unlock Guard: release }
 
     #[inline]
     fn is_locked(&self) -> bool {
-        self.lock.is_locked()
+        self.raw().is_locked()
     }
 }
 
 // SAFETY: as above.
-unsafe impl lock_api::RawMutexFair for RawMutex {
-    #[inline]
-    unsafe fn unlock_fair(&self) {
-        self.meter.release();
-        // SAFETY: the caller holds it.
-        unsafe { self.lock.force_unlock_fair() };
-    }
+unsafe impl<L: api::RawMutexFair> api::RawMutexFair for RawMutexOf<L> {
+    method! { put unlock_fair Guard: release }
 }
 
 // SAFETY: as above.
-unsafe impl lock_api::RawMutexTimed for RawMutex {
+unsafe impl<L> api::RawMutexTimed for RawMutexOf<L>
+where
+    L: api::RawMutexTimed<Duration = Duration, Instant = Instant>,
+{
     type Duration = Duration;
     type Instant = Instant;
 
-    fn try_lock_for(&self, timeout: Duration) -> bool {
-        let guard = self.lock.try_lock().or_else(|| {
-            self.meter.wait(
-                || self.lock.try_lock().map(Some),
-                || self.lock.try_lock_for(timeout),
-                Option::is_some,
-            )
-        });
-        self.taken(guard)
-    }
-
-    fn try_lock_until(&self, timeout: Instant) -> bool {
-        let guard = self.lock.try_lock().or_else(|| {
-            self.meter.wait(
-                || self.lock.try_lock().map(Some),
-                || self.lock.try_lock_until(timeout),
-                Option::is_some,
-            )
-        });
-        self.taken(guard)
-    }
+    method! { try try_lock_for Guard: acquired after try_lock for Duration }
+    method! { try try_lock_until Guard: acquired after try_lock for Instant }
 }

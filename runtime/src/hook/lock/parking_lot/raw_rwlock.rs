@@ -1,105 +1,51 @@
 #![expect(unsafe_code, reason = "a raw lock is unlocked by whoever holds it, which its caller promises")]
-//! `parking_lot`'s reader-writer lock as a raw lock with its bookkeeping.
+//! A raw reader-writer lock with its bookkeeping.
 //!
 //! An upgradable reader shares the lock with others, and is charged as they are.
 use std::time::{Duration, Instant};
 
-use ::parking_lot::RawRwLock as Raw;
-use lock_api::{RawRwLock as _, RawRwLockRecursive as _, RawRwLockUpgrade as _};
-
+use super::super::{api, origin};
+use super::tried::{counted, get, get_in_time};
 use crate::hook::lock::meter::Meter;
 
-/// The raw lock beneath [`RwLock`](super::RwLock).
-pub struct RawRwLock {
-    meter: Meter,
-    lock: Raw,
+/// A raw reader-writer lock of `parking_lot`, profiled.
+pub struct RawRwLockOf<L> {
+    pub(in super::super) meter: Meter,
+    lock: L,
 }
 
-impl std::fmt::Debug for RawRwLock {
+/// The raw lock beneath [`RwLock`](super::RwLock).
+pub type RawRwLock = RawRwLockOf<origin::RawRwLock>;
+
+impl<L> std::fmt::Debug for RawRwLockOf<L> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("RawRwLock").field("meter", &self.meter).finish_non_exhaustive()
     }
 }
 
-impl RawRwLock {
-    pub(super) const fn new(meter: Meter) -> RawRwLock {
-        RawRwLock { meter, lock: Raw::INIT }
-    }
-
-    /// Tries, and waits by `block` if that does not do. Says whether it has it.
-    #[inline]
-    fn get(&self, again: impl Fn() -> bool, block: impl FnOnce() -> bool) -> bool {
-        again() || self.slow(again, block)
-    }
-
-    #[cold]
-    #[inline(never)]
-    fn slow(&self, again: impl Fn() -> bool, block: impl FnOnce() -> bool) -> bool {
-        self.meter.wait(|| again().then_some(true), block, |has| *has)
+impl<L: api::RawRwLock> RawRwLockOf<L> {
+    pub(in super::super) const fn new(meter: Meter) -> RawRwLockOf<L> {
+        RawRwLockOf { meter, lock: L::INIT }
     }
 
     #[inline(always)]
-    fn shared(&self, has: bool) -> bool {
-        if has {
-            self.meter.shared();
-        }
-        has
+    pub(in super::super) fn raw(&self) -> &L {
+        &self.lock
     }
-
-    #[inline(always)]
-    fn alone(&self, has: bool) -> bool {
-        if has {
-            self.meter.acquired();
-        }
-        has
-    }
-}
-
-/// What waits for as long as it takes has the lock then.
-fn yes(wait: impl FnOnce()) -> bool {
-    wait();
-    true
 }
 
 // SAFETY: it is `parking_lot`'s lock, with every call passed on.
-unsafe impl lock_api::RawRwLock for RawRwLock {
-    const INIT: RawRwLock = RawRwLock::new(Meter::here(|| "parking_lot::RwLock"));
+unsafe impl<L: api::RawRwLock> api::RawRwLock for RawRwLockOf<L> {
+    const INIT: RawRwLockOf<L> = RawRwLockOf::new(Meter::here(|| "parking_lot::RwLock"));
 
-    type GuardMarker = <Raw as lock_api::RawRwLock>::GuardMarker;
+    states! { RawRwLock }
 
-    #[inline]
-    fn lock_shared(&self) {
-        self.shared(self.get(|| self.lock.try_lock_shared(), || yes(|| self.lock.lock_shared())));
-    }
-
-    #[inline]
-    fn try_lock_shared(&self) -> bool {
-        self.shared(self.lock.try_lock_shared())
-    }
-
-    #[inline]
-    unsafe fn unlock_shared(&self) {
-        self.meter.release_shared();
-        // SAFETY: the caller holds it.
-        unsafe { self.lock.unlock_shared() };
-    }
-
-    #[inline]
-    fn lock_exclusive(&self) {
-        self.alone(self.get(|| self.lock.try_lock_exclusive(), || yes(|| self.lock.lock_exclusive())));
-    }
-
-    #[inline]
-    fn try_lock_exclusive(&self) -> bool {
-        self.alone(self.lock.try_lock_exclusive())
-    }
-
-    #[inline]
-    unsafe fn unlock_exclusive(&self) {
-        self.meter.release();
-        // SAFETY: the caller holds it.
-        unsafe { self.lock.unlock_exclusive() };
-    }
+    method! { get lock_shared SharedGuard: shared after try_lock_shared }
+    method! { try try_lock_shared SharedGuard: shared }
+    method! { put unlock_shared SharedGuard: release_shared }
+    method! { get lock_exclusive ExclusiveGuard: acquired after try_lock_exclusive }
+    method! { try try_lock_exclusive ExclusiveGuard: acquired }
+    method! { put unlock_exclusive ExclusiveGuard: release }
 
     #[inline]
     fn is_locked(&self) -> bool {
@@ -113,136 +59,59 @@ unsafe impl lock_api::RawRwLock for RawRwLock {
 }
 
 // SAFETY: as above.
-unsafe impl lock_api::RawRwLockFair for RawRwLock {
-    unsafe fn unlock_shared_fair(&self) {
-        self.meter.release_shared();
-        // SAFETY: the caller holds it.
-        unsafe { self.lock.unlock_shared_fair() };
-    }
-
-    unsafe fn unlock_exclusive_fair(&self) {
-        self.meter.release();
-        // SAFETY: the caller holds it.
-        unsafe { self.lock.unlock_exclusive_fair() };
-    }
+unsafe impl<L: api::RawRwLockFair> api::RawRwLockFair for RawRwLockOf<L> {
+    method! { put unlock_shared_fair SharedGuard: release_shared }
+    method! { put unlock_exclusive_fair ExclusiveGuard: release }
 }
 
 // SAFETY: as above.
-unsafe impl lock_api::RawRwLockDowngrade for RawRwLock {
-    unsafe fn downgrade(&self) {
-        self.meter.release();
-        // SAFETY: the caller holds it.
-        unsafe { self.lock.downgrade() };
-    }
+unsafe impl<L: api::RawRwLockDowngrade> api::RawRwLockDowngrade for RawRwLockOf<L> {
+    method! { lower downgrade ExclusiveGuard SharedGuard: release }
 }
 
 // SAFETY: as above.
-unsafe impl lock_api::RawRwLockRecursive for RawRwLock {
-    fn lock_shared_recursive(&self) {
-        let has =
-            self.get(|| self.lock.try_lock_shared_recursive(), || yes(|| self.lock.lock_shared_recursive()));
-        self.shared(has);
-    }
+unsafe impl<L: api::RawRwLockUpgrade> api::RawRwLockUpgrade for RawRwLockOf<L> {
+    states! { RawRwLockUpgrade }
 
-    fn try_lock_shared_recursive(&self) -> bool {
-        self.shared(self.lock.try_lock_shared_recursive())
-    }
+    method! { get lock_upgradable UpgradableGuard: shared after try_lock_upgradable }
+    method! { try try_lock_upgradable UpgradableGuard: shared }
+    method! { put unlock_upgradable UpgradableGuard: release_shared }
+    method! { raise upgrade UpgradableGuard ExclusiveGuard: acquired after try_upgrade }
+    method! { try raise try_upgrade UpgradableGuard ExclusiveGuard: acquired }
 }
 
 // SAFETY: as above.
-unsafe impl lock_api::RawRwLockUpgrade for RawRwLock {
-    fn lock_upgradable(&self) {
-        self.shared(self.get(|| self.lock.try_lock_upgradable(), || yes(|| self.lock.lock_upgradable())));
-    }
-
-    fn try_lock_upgradable(&self) -> bool {
-        self.shared(self.lock.try_lock_upgradable())
-    }
-
-    unsafe fn unlock_upgradable(&self) {
-        self.meter.release_shared();
-        // SAFETY: the caller holds it.
-        unsafe { self.lock.unlock_upgradable() };
-    }
-
-    unsafe fn upgrade(&self) {
-        // SAFETY: the caller holds it.
-        let has = unsafe { self.get(|| self.lock.try_upgrade(), || yes(|| self.lock.upgrade())) };
-        self.alone(has);
-    }
-
-    unsafe fn try_upgrade(&self) -> bool {
-        // SAFETY: the caller holds it.
-        self.alone(unsafe { self.lock.try_upgrade() })
-    }
+unsafe impl<L: api::RawRwLockUpgradeFair> api::RawRwLockUpgradeFair for RawRwLockOf<L> {
+    method! { put unlock_upgradable_fair UpgradableGuard: release_shared }
 }
 
 // SAFETY: as above.
-unsafe impl lock_api::RawRwLockUpgradeFair for RawRwLock {
-    unsafe fn unlock_upgradable_fair(&self) {
-        self.meter.release_shared();
-        // SAFETY: the caller holds it.
-        unsafe { self.lock.unlock_upgradable_fair() };
-    }
+unsafe impl<L: api::RawRwLockUpgradeDowngrade> api::RawRwLockUpgradeDowngrade for RawRwLockOf<L> {
+    method! { lower downgrade_upgradable UpgradableGuard SharedGuard: release_shared }
+    method! { lower downgrade_to_upgradable ExclusiveGuard UpgradableGuard: release }
 }
 
 // SAFETY: as above.
-unsafe impl lock_api::RawRwLockUpgradeDowngrade for RawRwLock {
-    unsafe fn downgrade_upgradable(&self) {
-        self.meter.release_shared();
-        // SAFETY: the caller holds it.
-        unsafe { self.lock.downgrade_upgradable() };
-    }
+unsafe impl<L> api::RawRwLockTimed for RawRwLockOf<L>
+where
+    L: api::RawRwLockTimed<Duration = Duration, Instant = Instant>,
+{
+    type Duration = Duration;
+    type Instant = Instant;
 
-    unsafe fn downgrade_to_upgradable(&self) {
-        self.meter.release();
-        // SAFETY: the caller holds it.
-        unsafe { self.lock.downgrade_to_upgradable() };
-    }
+    method! { try try_lock_shared_for SharedGuard: shared after try_lock_shared for Duration }
+    method! { try try_lock_shared_until SharedGuard: shared after try_lock_shared for Instant }
+    method! { try try_lock_exclusive_for ExclusiveGuard: acquired after try_lock_exclusive for Duration }
+    method! { try try_lock_exclusive_until ExclusiveGuard: acquired after try_lock_exclusive for Instant }
 }
 
-/// All that waits no longer than it is told: by a time or until one.
-macro_rules! timed {
-    ($($time:ty: $shared:ident $alone:ident $recursive:ident $upgradable:ident $upgrade:ident;)*) => {
-        // SAFETY: as above.
-        unsafe impl lock_api::RawRwLockTimed for RawRwLock {
-            type Duration = Duration;
-            type Instant = Instant;
-            $(
-                fn $shared(&self, time: $time) -> bool {
-                    self.shared(self.get(|| self.lock.try_lock_shared(), || self.lock.$shared(time)))
-                }
-
-                fn $alone(&self, time: $time) -> bool {
-                    self.alone(self.get(|| self.lock.try_lock_exclusive(), || self.lock.$alone(time)))
-                }
-            )*
-        }
-
-        // SAFETY: as above.
-        unsafe impl lock_api::RawRwLockRecursiveTimed for RawRwLock {$(
-            fn $recursive(&self, time: $time) -> bool {
-                self.shared(self.get(|| self.lock.try_lock_shared_recursive(), || self.lock.$recursive(time)))
-            }
-        )*}
-
-        // SAFETY: as above.
-        unsafe impl lock_api::RawRwLockUpgradeTimed for RawRwLock {$(
-            fn $upgradable(&self, time: $time) -> bool {
-                self.shared(self.get(|| self.lock.try_lock_upgradable(), || self.lock.$upgradable(time)))
-            }
-
-            unsafe fn $upgrade(&self, time: $time) -> bool {
-                // SAFETY: the caller holds it.
-                self.alone(unsafe { self.get(|| self.lock.try_upgrade(), || self.lock.$upgrade(time)) })
-            }
-        )*}
-    };
-}
-
-timed! {
-    Duration: try_lock_shared_for try_lock_exclusive_for try_lock_shared_recursive_for try_lock_upgradable_for
-        try_upgrade_for;
-    Instant: try_lock_shared_until try_lock_exclusive_until try_lock_shared_recursive_until
-        try_lock_upgradable_until try_upgrade_until;
+// SAFETY: as above.
+unsafe impl<L> api::RawRwLockUpgradeTimed for RawRwLockOf<L>
+where
+    L: api::RawRwLockUpgradeTimed<Duration = Duration, Instant = Instant>,
+{
+    method! { try try_lock_upgradable_for UpgradableGuard: shared after try_lock_upgradable for Duration }
+    method! { try try_lock_upgradable_until UpgradableGuard: shared after try_lock_upgradable for Instant }
+    method! { try raise try_upgrade_for UpgradableGuard ExclusiveGuard: acquired after try_upgrade for Duration }
+    method! { try raise try_upgrade_until UpgradableGuard ExclusiveGuard: acquired after try_upgrade for Instant }
 }

@@ -1,7 +1,6 @@
 //! `std::sync::{Once, OnceLock, LazyLock}`: who waits for another thread's initialisation is in the profile `block`.
 use std::panic::{RefUnwindSafe, UnwindSafe};
-use std::sync::OnceState;
-use std::sync::atomic::{AtomicBool, Ordering::Acquire, Ordering::Relaxed, Ordering::Release};
+use std::sync::{OnceState, PoisonError};
 use std::{fmt, ops};
 
 use super::{waits, waits_unless};
@@ -173,23 +172,17 @@ impl<T> From<T> for OnceLock<T> {
 }
 
 /// [`std::sync::LazyLock`]: who waits while another thread makes the value is in the profile `block`.
-///
-/// Who comes first is taken for who makes it.
 pub struct LazyLock<T, F = fn() -> T> {
-    begun: AtomicBool,
-    done: AtomicBool,
-    lazy: std::sync::LazyLock<T, F>,
+    value: OnceLock<T>,
+    /// What makes it, until it does.
+    make: std::sync::Mutex<Option<F>>,
 }
 
 impl<T, F: FnOnce() -> T> LazyLock<T, F> {
     /// A value that `f` makes when it is first needed.
     #[inline]
     pub const fn new(f: F) -> LazyLock<T, F> {
-        LazyLock {
-            begun: AtomicBool::new(false),
-            done: AtomicBool::new(false),
-            lazy: std::sync::LazyLock::new(f),
-        }
+        LazyLock { value: OnceLock::new(), make: std::sync::Mutex::new(Some(f)) }
     }
 
     /// The value.
@@ -197,23 +190,41 @@ impl<T, F: FnOnce() -> T> LazyLock<T, F> {
     /// # Panics
     /// If making it panics, or did so before.
     #[inline]
-    #[track_caller]
     pub fn force(this: &LazyLock<T, F>) -> &T {
-        if !this.done.load(Acquire) {
-            this.slow();
-        }
-        std::sync::LazyLock::force(&this.lazy)
+        this.value.get_or_init(|| {
+            // Nobody panics with it in hand, and nobody waits for it: who comes here is alone.
+            let make = this.make.lock().unwrap_or_else(PoisonError::into_inner).take();
+            make.unwrap_or_else(poisoned)()
+        })
     }
 
-    #[cold]
-    #[track_caller]
-    fn slow(&self) {
-        if self.begun.swap(true, Relaxed) {
-            waits(|| std::sync::LazyLock::force(&self.lazy));
-        } else {
-            std::sync::LazyLock::force(&self.lazy);
-        }
-        self.done.store(true, Release);
+    /// The value.
+    ///
+    /// # Panics
+    /// If making it panics, or did so before.
+    #[inline]
+    pub fn force_mut(this: &mut LazyLock<T, F>) -> &mut T {
+        LazyLock::force(this);
+        this.value.get_mut().unwrap_or_else(poisoned)
+    }
+}
+
+#[cold]
+fn poisoned<R>() -> R {
+    panic!("LazyLock instance has previously been poisoned")
+}
+
+impl<T, F> LazyLock<T, F> {
+    /// The value, if it was made.
+    #[inline]
+    pub fn get(this: &LazyLock<T, F>) -> Option<&T> {
+        this.value.get()
+    }
+
+    /// The value, if it was made.
+    #[inline]
+    pub fn get_mut(this: &mut LazyLock<T, F>) -> Option<&mut T> {
+        this.value.get_mut()
     }
 }
 
@@ -221,9 +232,15 @@ impl<T, F: FnOnce() -> T> ops::Deref for LazyLock<T, F> {
     type Target = T;
 
     #[inline]
-    #[track_caller]
     fn deref(&self) -> &T {
         LazyLock::force(self)
+    }
+}
+
+impl<T, F: FnOnce() -> T> ops::DerefMut for LazyLock<T, F> {
+    #[inline]
+    fn deref_mut(&mut self) -> &mut T {
+        LazyLock::force_mut(self)
     }
 }
 
@@ -235,7 +252,12 @@ impl<T: Default> Default for LazyLock<T> {
 
 impl<T: fmt::Debug, F> fmt::Debug for LazyLock<T, F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.lazy.fmt(f)
+        let mut tuple = f.debug_tuple("LazyLock");
+        match self.value.get() {
+            Some(value) => tuple.field(value),
+            None => tuple.field(&format_args!("<uninit>")),
+        };
+        tuple.finish()
     }
 }
 

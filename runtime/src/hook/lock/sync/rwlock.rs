@@ -87,7 +87,7 @@ macro_rules! sides {
             #[must_use = "if unused the RwLock will immediately unlock"]
             #[clippy::has_significant_drop]
             pub struct $guard<'a, T: ?Sized> {
-                #[expect(dead_code, reason = "it is there for its drop")]
+                #[allow(dead_code)] // it is there for its drop
                 hold: $hold<'a>,
                 inner: std::sync::$guard<'a, T>,
             }
@@ -129,6 +129,18 @@ sides! {
     read read_slow try_read RwLockReadGuard Shared shared;
     /// Waits until it may write, alone.
     write write_slow try_write RwLockWriteGuard Alone acquired;
+}
+
+#[cfg(profiled_rust_1_92)]
+impl<'a, T: ?Sized> RwLockWriteGuard<'a, T> {
+    /// Lets others read, too. Whoever waits is charged for until now. Since Rust 1.92, as the standard library's.
+    #[expect(clippy::incompatible_msrv, reason = "it is there since the standard library's is")]
+    pub fn downgrade(s: Self) -> RwLockReadGuard<'a, T> {
+        let RwLockWriteGuard { hold, inner } = s;
+        let meter = hold.0;
+        drop(hold);
+        RwLockReadGuard { hold: Shared(meter), inner: std::sync::RwLockWriteGuard::downgrade(inner) }
+    }
 }
 
 impl<T: ?Sized> ops::DerefMut for RwLockWriteGuard<'_, T> {

@@ -3,6 +3,55 @@
 //! A task waits from the first poll that finds the lock taken until the one that has it, or until its future is dropped:
 //! then it has given up, and what it waited is charged to whoever holds the lock, as with a timeout. The stack of a wait is
 //! what that first poll shows.
+/// What guards share: they are the value, and print as it does.
+macro_rules! guards {
+    ($($kind:ident $guard:ident<$($lifetime:lifetime,)? $($param:ident $(: $bound:lifetime)?),*> of $value:ident;)*) => {$(
+        impl<$($lifetime,)? $($param: ?Sized $(+ $bound)?),*> std::ops::Deref
+            for $guard<$($lifetime,)? $($param),*>
+        {
+            type Target = $value;
+
+            #[inline]
+            fn deref(&self) -> &$value {
+                &self.inner
+            }
+        }
+
+        guards! { $kind $guard<$($lifetime,)? $($param $(: $bound)?),*> }
+
+        impl<$($lifetime,)? $($param: ?Sized $(+ $bound)?),*> std::fmt::Debug
+            for $guard<$($lifetime,)? $($param),*>
+        where
+            $value: std::fmt::Debug,
+        {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                self.inner.fmt(f)
+            }
+        }
+
+        impl<$($lifetime,)? $($param: ?Sized $(+ $bound)?),*> std::fmt::Display
+            for $guard<$($lifetime,)? $($param),*>
+        where
+            $value: std::fmt::Display,
+        {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                self.inner.fmt(f)
+            }
+        }
+    )*};
+    (shared $guard:ident<$($rest:tt)*) => {};
+    (alone $guard:ident<$($lifetime:lifetime,)? $($param:ident $(: $bound:lifetime)?),*>) => {
+        impl<$($lifetime,)? $($param: ?Sized $(+ $bound)?),*> std::ops::DerefMut
+            for $guard<$($lifetime,)? $($param),*>
+        {
+            #[inline]
+            fn deref_mut(&mut self) -> &mut Self::Target {
+                &mut self.inner
+            }
+        }
+    };
+}
+
 pub mod mpsc;
 mod mutex;
 mod notify;
@@ -18,9 +67,12 @@ use super::waiting::Waiting;
 use crate::clock;
 
 pub use ::tokio::sync::{AcquireError, TryAcquireError, TryLockError};
-pub use mutex::{MutexGuard, OwnedMutexGuard};
-pub use notify::{Notified, Notify};
-pub use rwlock::{OwnedRwLockReadGuard, OwnedRwLockWriteGuard, RwLockReadGuard, RwLockWriteGuard};
+pub use mutex::{MappedMutexGuard, MutexGuard, OwnedMappedMutexGuard, OwnedMutexGuard};
+pub use notify::{Notify, futures};
+pub use rwlock::{
+    OwnedRwLockMappedWriteGuard, OwnedRwLockReadGuard, OwnedRwLockWriteGuard, RwLockMappedWriteGuard,
+    RwLockReadGuard, RwLockWriteGuard,
+};
 pub use semaphore::{OwnedSemaphorePermit, Semaphore, SemaphorePermit};
 
 /// [`tokio::sync::Mutex`](::tokio::sync::Mutex), profiled; with this crate switched off it is that very type.

@@ -1,8 +1,8 @@
 #![expect(unsafe_code, reason = "an owned guard holds the lock that its inner guard borrows")]
 //! `tokio::sync::Mutex`.
 use std::any::type_name;
+use std::fmt;
 use std::sync::Arc;
-use std::{fmt, ops};
 
 use ::tokio::sync::{self, TryLockError};
 
@@ -36,7 +36,7 @@ impl<T: ?Sized> Profiled<sync::Mutex<T>> {
     #[inline]
     pub async fn lock(&self) -> MutexGuard<'_, T> {
         let inner = locked(&self.meter, self.lock.lock(), |_| true).await;
-        MutexGuard::new(&self.meter, inner)
+        MutexGuard::new(self, inner)
     }
 
     /// Waits for the lock, on a thread that runs no tasks.
@@ -49,7 +49,7 @@ impl<T: ?Sized> Profiled<sync::Mutex<T>> {
             Ok(inner) => inner,
             Err(_) => self.meter.wait(|| self.lock.try_lock().ok(), || self.lock.blocking_lock(), |_| true),
         };
-        MutexGuard::new(&self.meter, inner)
+        MutexGuard::new(self, inner)
     }
 
     /// Takes the lock if it is free.
@@ -58,7 +58,7 @@ impl<T: ?Sized> Profiled<sync::Mutex<T>> {
     /// If it is not.
     #[inline]
     pub fn try_lock(&self) -> Result<MutexGuard<'_, T>, TryLockError> {
-        self.lock.try_lock().map(|inner| MutexGuard::new(&self.meter, inner))
+        self.lock.try_lock().map(|inner| MutexGuard::new(self, inner))
     }
 
     /// The value, without locking: the exclusive borrow is lock enough.
@@ -70,7 +70,7 @@ impl<T: ?Sized> Profiled<sync::Mutex<T>> {
 impl<T: ?Sized + 'static> Profiled<sync::Mutex<T>> {
     /// Waits for the lock, and keeps it alive. Dropping the future gives up.
     pub async fn lock_owned(self: Arc<Self>) -> OwnedMutexGuard<T> {
-        let MutexGuard { hold, inner } = self.lock().await;
+        let MutexGuard { hold, inner, .. } = self.lock().await;
         // SAFETY: see `OwnedMutexGuard::new`.
         unsafe { OwnedMutexGuard::new(hold, inner, &self) }
     }
@@ -81,7 +81,7 @@ impl<T: ?Sized + 'static> Profiled<sync::Mutex<T>> {
     /// If the thread runs tasks.
     #[track_caller]
     pub fn blocking_lock_owned(self: Arc<Self>) -> OwnedMutexGuard<T> {
-        let MutexGuard { hold, inner } = self.blocking_lock();
+        let MutexGuard { hold, inner, .. } = self.blocking_lock();
         // SAFETY: see `OwnedMutexGuard::new`.
         unsafe { OwnedMutexGuard::new(hold, inner, &self) }
     }
@@ -91,7 +91,7 @@ impl<T: ?Sized + 'static> Profiled<sync::Mutex<T>> {
     /// # Errors
     /// If it is not free.
     pub fn try_lock_owned(self: Arc<Self>) -> Result<OwnedMutexGuard<T>, TryLockError> {
-        let MutexGuard { hold, inner } = self.try_lock()?;
+        let MutexGuard { hold, inner, .. } = self.try_lock()?;
         // SAFETY: see `OwnedMutexGuard::new`.
         Ok(unsafe { OwnedMutexGuard::new(hold, inner, &self) })
     }
@@ -105,13 +105,71 @@ impl<T: ?Sized + 'static> Profiled<sync::Mutex<T>> {
 pub struct MutexGuard<'a, T: ?Sized> {
     hold: Alone<'a>,
     inner: sync::MutexGuard<'a, T>,
+    lock: &'a Profiled<sync::Mutex<T>>,
 }
 
 impl<'a, T: ?Sized> MutexGuard<'a, T> {
     #[inline]
-    fn new(meter: &'a Meter, inner: sync::MutexGuard<'a, T>) -> Self {
-        meter.acquired();
-        MutexGuard { hold: Alone(meter), inner }
+    fn new(lock: &'a Profiled<sync::Mutex<T>>, inner: sync::MutexGuard<'a, T>) -> Self {
+        lock.meter.acquired();
+        MutexGuard { hold: Alone(&lock.meter), inner, lock }
+    }
+
+    /// Holds the lock for a part of the value.
+    pub fn map<U: ?Sized, F: FnOnce(&mut T) -> &mut U>(this: Self, f: F) -> MappedMutexGuard<'a, U> {
+        let MutexGuard { hold, inner, .. } = this;
+        MappedMutexGuard { hold, inner: sync::MutexGuard::map(inner, f) }
+    }
+
+    /// The same for a part that may not be there.
+    ///
+    /// # Errors
+    /// If it is not, with this guard.
+    pub fn try_map<U: ?Sized, F>(this: Self, f: F) -> Result<MappedMutexGuard<'a, U>, Self>
+    where
+        F: FnOnce(&mut T) -> Option<&mut U>,
+    {
+        let MutexGuard { hold, inner, lock } = this;
+        match sync::MutexGuard::try_map(inner, f) {
+            Ok(inner) => Ok(MappedMutexGuard { hold, inner }),
+            Err(inner) => Err(MutexGuard { hold, inner, lock }),
+        }
+    }
+
+    /// The lock.
+    pub fn mutex(this: &Self) -> &'a Profiled<sync::Mutex<T>> {
+        this.lock
+    }
+}
+
+/// The lock, held for a part of its value. Unlocks when it is dropped.
+#[must_use = "if unused the Mutex will immediately unlock"]
+#[clippy::has_significant_drop]
+pub struct MappedMutexGuard<'a, T: ?Sized> {
+    hold: Alone<'a>,
+    inner: sync::MappedMutexGuard<'a, T>,
+}
+
+impl<'a, T: ?Sized> MappedMutexGuard<'a, T> {
+    /// Holds the lock for a part of this part.
+    pub fn map<U, F: FnOnce(&mut T) -> &mut U>(this: Self, f: F) -> MappedMutexGuard<'a, U> {
+        let MappedMutexGuard { hold, inner } = this;
+        MappedMutexGuard { hold, inner: sync::MappedMutexGuard::map(inner, f) }
+    }
+
+    /// The same for a part that may not be there.
+    ///
+    /// # Errors
+    /// If it is not, with this guard.
+    pub fn try_map<U, F>(this: Self, f: F) -> Result<MappedMutexGuard<'a, U>, Self>
+    where
+        F: FnOnce(&mut T) -> Option<&mut U>,
+    {
+        let MappedMutexGuard { hold, inner } = this;
+        match sync::MappedMutexGuard::try_map(inner, f) {
+            Ok(inner) => Ok(MappedMutexGuard { hold, inner }),
+            Err(inner) => Err(MappedMutexGuard { hold, inner }),
+        }
     }
 }
 
@@ -120,10 +178,8 @@ impl<'a, T: ?Sized> MutexGuard<'a, T> {
 #[clippy::has_significant_drop]
 pub struct OwnedMutexGuard<T: ?Sized + 'static> {
     // In the order in which they are dropped.
-    #[expect(dead_code, reason = "it is there for its drop")]
     hold: Alone<'static>,
     inner: sync::MutexGuard<'static, T>,
-    #[expect(dead_code, reason = "the others borrow it")]
     lock: Arc<Profiled<sync::Mutex<T>>>,
 }
 
@@ -144,48 +200,72 @@ impl<T: ?Sized + 'static> OwnedMutexGuard<T> {
             }
         }
     }
-}
 
-impl<T: ?Sized> ops::Deref for MutexGuard<'_, T> {
-    type Target = T;
+    /// Holds the lock for a part of the value.
+    pub fn map<U: ?Sized, F: FnOnce(&mut T) -> &mut U>(this: Self, f: F) -> OwnedMappedMutexGuard<T, U> {
+        let OwnedMutexGuard { hold, inner, lock } = this;
+        OwnedMappedMutexGuard { hold, inner: sync::MutexGuard::map(inner, f), lock }
+    }
 
-    #[inline]
-    fn deref(&self) -> &T {
-        &self.inner
+    /// The same for a part that may not be there.
+    ///
+    /// # Errors
+    /// If it is not, with this guard.
+    pub fn try_map<U: ?Sized, F>(this: Self, f: F) -> Result<OwnedMappedMutexGuard<T, U>, Self>
+    where
+        F: FnOnce(&mut T) -> Option<&mut U>,
+    {
+        let OwnedMutexGuard { hold, inner, lock } = this;
+        match sync::MutexGuard::try_map(inner, f) {
+            Ok(inner) => Ok(OwnedMappedMutexGuard { hold, inner, lock }),
+            Err(inner) => Err(OwnedMutexGuard { hold, inner, lock }),
+        }
+    }
+
+    /// The lock.
+    pub fn mutex(this: &Self) -> &Arc<Profiled<sync::Mutex<T>>> {
+        &this.lock
     }
 }
 
-impl<T: ?Sized> ops::DerefMut for MutexGuard<'_, T> {
-    #[inline]
-    fn deref_mut(&mut self) -> &mut T {
-        &mut self.inner
+/// The lock, held for a part of its value and kept alive. Unlocks when it is dropped.
+#[must_use = "if unused the Mutex will immediately unlock"]
+#[clippy::has_significant_drop]
+pub struct OwnedMappedMutexGuard<T: ?Sized + 'static, U: ?Sized + 'static = T> {
+    // In the order in which they are dropped.
+    hold: Alone<'static>,
+    inner: sync::MappedMutexGuard<'static, U>,
+    lock: Arc<Profiled<sync::Mutex<T>>>,
+}
+
+impl<T: ?Sized + 'static, U: ?Sized + 'static> OwnedMappedMutexGuard<T, U> {
+    /// Holds the lock for a part of this part.
+    pub fn map<S, F: FnOnce(&mut U) -> &mut S>(this: Self, f: F) -> OwnedMappedMutexGuard<T, S> {
+        let OwnedMappedMutexGuard { hold, inner, lock } = this;
+        OwnedMappedMutexGuard { hold, inner: sync::MappedMutexGuard::map(inner, f), lock }
+    }
+
+    /// The same for a part that may not be there.
+    ///
+    /// # Errors
+    /// If it is not, with this guard.
+    pub fn try_map<S, F>(this: Self, f: F) -> Result<OwnedMappedMutexGuard<T, S>, Self>
+    where
+        F: FnOnce(&mut U) -> Option<&mut S>,
+    {
+        let OwnedMappedMutexGuard { hold, inner, lock } = this;
+        match sync::MappedMutexGuard::try_map(inner, f) {
+            Ok(inner) => Ok(OwnedMappedMutexGuard { hold, inner, lock }),
+            Err(inner) => Err(OwnedMappedMutexGuard { hold, inner, lock }),
+        }
     }
 }
 
-impl<T: ?Sized> ops::Deref for OwnedMutexGuard<T> {
-    type Target = T;
-
-    fn deref(&self) -> &T {
-        &self.inner
-    }
-}
-
-impl<T: ?Sized> ops::DerefMut for OwnedMutexGuard<T> {
-    fn deref_mut(&mut self) -> &mut T {
-        &mut self.inner
-    }
-}
-
-impl<T: ?Sized + fmt::Debug> fmt::Debug for MutexGuard<'_, T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.inner.fmt(f)
-    }
-}
-
-impl<T: ?Sized + fmt::Debug> fmt::Debug for OwnedMutexGuard<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.inner.fmt(f)
-    }
+guards! {
+    alone MutexGuard<'a, T> of T;
+    alone MappedMutexGuard<'a, T> of T;
+    alone OwnedMutexGuard<T: 'static> of T;
+    alone OwnedMappedMutexGuard<T: 'static, U: 'static> of U;
 }
 
 impl<T: ?Sized + fmt::Debug> fmt::Debug for Profiled<sync::Mutex<T>> {

@@ -1,5 +1,7 @@
+#![expect(unsafe_code, reason = "an owned future holds the original that is in ours")]
 //! `tokio::sync::Notify`, whose waits are in the profile `block`.
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::{fmt, ops};
 
@@ -11,6 +13,7 @@ use crate::hook::lock::waiting::Waiting;
 
 /// [`tokio::sync::Notify`](::tokio::sync::Notify), whose waits are in the profile `block`.
 #[derive(Default)]
+#[repr(transparent)]
 pub struct Notify(sync::Notify);
 
 impl Notify {
@@ -28,6 +31,18 @@ impl Notify {
     pub fn notified(&self) -> Notified<'_> {
         Notified { inner: self.0.notified(), wait: None }
     }
+
+    /// The same, and keeps this alive.
+    pub fn notified_owned(self: Arc<Self>) -> OwnedNotified {
+        // SAFETY: ours is the original in all but name: of the same size, alignment and drop.
+        let original = unsafe { Arc::from_raw(Arc::into_raw(self).cast::<sync::Notify>()) };
+        OwnedNotified { inner: original.notified_owned(), wait: None }
+    }
+}
+
+/// The futures of [`Notify`].
+pub mod futures {
+    pub use super::{Notified, OwnedNotified};
 }
 
 /// All that does not wait is the original's.
@@ -49,33 +64,48 @@ pin_project! {
     }
 }
 
-impl Notified<'_> {
-    /// Waits from now on, without being polled: `true` if it has been notified.
-    pub fn enable(self: Pin<&mut Self>) -> bool {
-        self.project().inner.enable()
+pin_project! {
+    /// Waits to be notified: see [`Notify::notified_owned`].
+    #[must_use = "futures do nothing unless you `.await` or poll them"]
+    pub struct OwnedNotified {
+        #[pin]
+        inner: sync::futures::OwnedNotified,
+        wait: Option<Waiting>,
     }
 }
 
-impl Future for Notified<'_> {
-    type Output = ();
-
-    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
-        let this = self.project();
-        let polled = this.inner.poll(context);
-        match polled {
-            Poll::Ready(()) => *this.wait = None,
-            Poll::Pending if this.wait.is_none() => *this.wait = Some(Nobody.begin()),
-            Poll::Pending => {}
+macro_rules! futures {
+    ($($future:ty)*) => {$(
+        impl $future {
+            /// Waits from now on, without being polled: `true` if it has been notified.
+            pub fn enable(self: Pin<&mut Self>) -> bool {
+                self.project().inner.enable()
+            }
         }
-        polled
-    }
-}
 
-impl fmt::Debug for Notified<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.inner.fmt(f)
-    }
+        impl Future for $future {
+            type Output = ();
+
+            fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+                let this = self.project();
+                let polled = this.inner.poll(context);
+                match polled {
+                    Poll::Ready(()) => *this.wait = None,
+                    Poll::Pending if this.wait.is_none() => *this.wait = Some(Nobody.begin()),
+                    Poll::Pending => {}
+                }
+                polled
+            }
+        }
+
+        impl fmt::Debug for $future {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.inner.fmt(f)
+            }
+        }
+    )*};
 }
+futures! { Notified<'_> OwnedNotified }
 
 impl fmt::Debug for Notify {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

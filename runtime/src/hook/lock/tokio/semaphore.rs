@@ -85,6 +85,66 @@ impl Semaphore {
         self.inner.try_acquire_many(n).map(|inner| SemaphorePermit::new(self, inner))
     }
 
+    /// Waits for a permit, on a thread that runs no tasks.
+    ///
+    /// # Errors
+    /// If the semaphore is closed.
+    ///
+    /// # Panics
+    /// If the thread runs tasks.
+    #[track_caller]
+    pub fn blocking_acquire(&self) -> Result<SemaphorePermit<'_>, AcquireError> {
+        self.blocking_acquire_many(1)
+    }
+
+    /// Waits for `n` permits, on a thread that runs no tasks.
+    ///
+    /// # Errors
+    /// If the semaphore is closed.
+    ///
+    /// # Panics
+    /// If the thread runs tasks.
+    #[track_caller]
+    pub fn blocking_acquire_many(&self, n: u32) -> Result<SemaphorePermit<'_>, AcquireError> {
+        let again = || self.inner.try_acquire_many(n).ok();
+        let inner = match again() {
+            Some(inner) => inner,
+            None => {
+                self.meter.wait(|| again().map(Ok), || self.inner.blocking_acquire_many(n), Result::is_ok)?
+            }
+        };
+        Ok(SemaphorePermit::new(self, inner))
+    }
+
+    /// Waits for a permit that keeps the semaphore alive, on a thread that runs no tasks.
+    ///
+    /// # Errors
+    /// If the semaphore is closed.
+    ///
+    /// # Panics
+    /// If the thread runs tasks.
+    #[track_caller]
+    pub fn blocking_acquire_owned(self: Arc<Self>) -> Result<OwnedSemaphorePermit, AcquireError> {
+        self.blocking_acquire_many_owned(1)
+    }
+
+    /// Waits for `n` permits that keep the semaphore alive, on a thread that runs no tasks.
+    ///
+    /// # Errors
+    /// If the semaphore is closed.
+    ///
+    /// # Panics
+    /// If the thread runs tasks.
+    #[track_caller]
+    pub fn blocking_acquire_many_owned(
+        self: Arc<Self>,
+        n: u32,
+    ) -> Result<OwnedSemaphorePermit, AcquireError> {
+        let permit = self.blocking_acquire_many(n)?;
+        // SAFETY: it is of this semaphore.
+        Ok(unsafe { OwnedSemaphorePermit::new(permit, &self) })
+    }
+
     /// Waits for a permit that keeps the semaphore alive. Dropping the future gives up.
     ///
     /// # Errors
@@ -166,6 +226,11 @@ impl<'a> SemaphorePermit<'a> {
     pub fn split(&mut self, n: usize) -> Option<Self> {
         let (hold, semaphore) = (Shared(self.hold.0), self.semaphore);
         self.inner.split(n).map(|inner| SemaphorePermit { hold, inner, semaphore })
+    }
+
+    /// The semaphore.
+    pub fn semaphore(&self) -> &Semaphore {
+        self.semaphore
     }
 
     /// How many they are.
