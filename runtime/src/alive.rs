@@ -7,6 +7,10 @@ use crate::store::Labels;
 /// What a unit of work is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
+    #[cfg_attr(
+        all(profiled_portable, not(test)),
+        expect(dead_code, reason = "the portable backend dumps no threads")
+    )]
     Thread,
 }
 
@@ -34,6 +38,7 @@ pub(crate) struct Alive {
     /// Why there is no stack of it.
     pub(crate) missing: Option<&'static str>,
     /// It is of this crate.
+    #[cfg_attr(profiled_portable, expect(dead_code, reason = "the portable backend dumps no threads"))]
     pub(crate) ours: bool,
 }
 

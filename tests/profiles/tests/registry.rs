@@ -37,7 +37,7 @@ fn place(what: &str) -> String {
     format!(" (tests/profiles/tests/registry.rs:{line})")
 }
 
-const OURS: [&str; 6] = ["allocs", "block", "cpu", "functions", "heap", "mutex"];
+const OURS: [&str; 8] = ["allocs", "block", "cpu", "functions", "goroutine", "heap", "mutex", "threads"];
 
 #[test]
 fn names_are_sorted_and_each_is_one_profiles() {
@@ -306,6 +306,10 @@ fn all_profiles_of_a_busy_program_please_every_reader() {
                 continue;
             }
             for format in [Format::Text, Format::Verbose] {
+                // One block for each, for people and tools of panics, as Go's: `threads.rs` reads them.
+                if format == Format::Verbose && ["goroutine", "threads"].contains(&name) {
+                    continue;
+                }
                 let theirs = through_pprof(&plain, &written(&snapshot, format));
                 let texts = match name {
                     "cpu" => vec![(0, "samples".to_owned())],
@@ -323,7 +327,7 @@ fn all_profiles_of_a_busy_program_please_every_reader() {
         for name in
             OURS.iter().chain(&["example.com/connections", "registry::LOCK", "registry::handles_request"])
         {
-            let absent = cfg!(profiled_portable) && *name == "cpu";
+            let absent = cfg!(profiled_portable) && ["cpu", "goroutine", "threads"].contains(name);
             assert_eq!(empty.contains(name), absent, "{name} has nothing, or something");
         }
         drop(kept);

@@ -465,6 +465,42 @@ fn dumps_survive_a_storm() {
 }
 
 /// More of them than there are slots.
+/// The alternate stacks that the standard library gives to threads hold little more than one handler: a sample and a dump
+/// that are both due come one after the other. Here there is room for what the kernel saves, once, and for a handler that
+/// finds that the signal is not its own.
+#[test]
+fn a_sample_and_a_dump_do_not_share_a_stack() {
+    alone("a_sample_and_a_dump_do_not_share_a_stack", || {
+        profiled::cpu::set_continuous(100).unwrap();
+        assert!(!read("threads").samples().is_empty());
+        profiled::cpu::set_continuous(0).unwrap();
+        let small = thread::spawn(|| {
+            // SAFETY: asks for a number, maps memory of our own of which the lowest page is no stack, and installs it;
+            // nothing else on this thread runs on it. Then signals for this thread alone, and sets of our own.
+            unsafe {
+                let least = (libc::getauxval(libc::AT_MINSIGSTKSZ) as usize).max(libc::MINSIGSTKSZ);
+                let size = least + 2048;
+                let whole = 4096 + size.next_multiple_of(4096);
+                let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
+                let map = libc::mmap(null_mut(), whole, libc::PROT_NONE, flags, -1, 0);
+                let access = libc::PROT_READ | libc::PROT_WRITE;
+                assert_eq!(libc::mprotect(map.byte_add(4096), whole - 4096, access), 0);
+                // From the guard page up.
+                let place = libc::stack_t { ss_sp: map.byte_add(4096), ss_flags: 0, ss_size: size };
+                assert_eq!(libc::sigaltstack(&raw const place, null_mut()), 0);
+                let mut both: libc::sigset_t = std::mem::zeroed();
+                libc::sigaddset(&raw mut both, libc::SIGPROF);
+                libc::sigaddset(&raw mut both, libc::SIGURG);
+                libc::pthread_sigmask(libc::SIG_BLOCK, &raw const both, null_mut());
+                libc::pthread_kill(libc::pthread_self(), libc::SIGPROF);
+                libc::pthread_kill(libc::pthread_self(), libc::SIGURG);
+                libc::pthread_sigmask(libc::SIG_UNBLOCK, &raw const both, null_mut());
+            }
+        });
+        small.join().expect("a thread with room for one handler");
+    });
+}
+
 #[test]
 fn thousands_of_threads_are_asked_in_turn() {
     alone("thousands_of_threads_are_asked_in_turn", || {

@@ -46,6 +46,12 @@ impl Line {
         let mut action: libc::sigaction = unsafe { zeroed() };
         action.sa_sigaction = handler as usize;
         action.sa_flags = libc::SA_SIGINFO | libc::SA_RESTART | libc::SA_ONSTACK;
+        // One after the other. What the kernel saves for each takes kilobytes, and the alternate stacks of the standard
+        // library have room for little more than one.
+        for line in [&SAMPLING, &DUMPING] {
+            // SAFETY: a mask of ours and the number of a signal.
+            unsafe { libc::sigaddset(&raw mut action.sa_mask, line.number) };
+        }
         let mut before = MaybeUninit::<libc::sigaction>::uninit();
         // SAFETY: the handler is a static function that keeps to what a handler may do; `before` is filled on success.
         unsafe {
