@@ -14,9 +14,13 @@ pub(super) struct Sources {
 
 impl Sources {
     /// Takes a unit into account, called `src/lib.rs/@/shop.d16cc6db-cgu.0` and compiled in `directory`.
+    ///
+    /// Where the compiler works incrementally it names no crate there, and its directory's name stands in for it. Our own
+    /// we know: whether a frame is ours must not depend on that.
     pub(super) fn add(&mut self, directory: &str, unit: &str) {
         let Some((file, code)) = unit.split_once("/@/") else { return };
-        let Some((name, _)) = code.split_once('.') else { return };
+        let named = code.split_once('.').map(|(name, _)| name);
+        let Some(name) = named.or_else(|| is_our_root(file).then_some("profiled")) else { return };
         let file = if file.starts_with('/') { file.to_owned() } else { format!("{directory}/{file}") };
         let Some((root, file)) = file.rsplit_once('/') else { return };
         let fresh = (name.to_owned(), file.to_owned());
@@ -54,6 +58,12 @@ impl Sources {
     }
 }
 
+/// Whether `file` is what this crate's root was called when it was compiled.
+fn is_our_root(file: &str) -> bool {
+    let source = file!().strip_suffix("symbol/sources.rs");
+    source.is_some_and(|source| file.strip_prefix(source) == Some("lib.rs"))
+}
+
 /// Of `../tokio-1.40.0/src/sync/mutex.rs`, the crate's name, no root file, and what is below `src/`.
 fn by_convention(file: &str) -> Option<(&str, &str, &str)> {
     let (above, rest) = file.rsplit_once("/src/")?;
@@ -83,6 +93,10 @@ mod tests {
         sources.add("/rustc/5980", "library/alloc/src/lib.rs/@/alloc.bfb2-cgu.0");
         sources.add("/build", "/u/.cargo/registry/src/i/log-0.4.1/src/lib.rs/@/log.1-cgu.0");
         sources.add("/build", "main.c");
+        // As an incremental compiler names them.
+        sources.add("/ours", &format!("{}/@/0pjaf8wkxr36d", file!().replace("symbol/sources.rs", "lib.rs")));
+        sources.add("/build", "depot/src/lib.rs/@/0pjaf8wkxr36d");
+        let ours = format!("/ours/{}", file!());
         for (file, module) in [
             ("/build/shop/src/lib.rs", "web_shop"),
             ("/build/shop/src/cart.rs", "web_shop::cart"),
@@ -95,6 +109,8 @@ mod tests {
             // No unit of theirs was linked: everything of them is inlined.
             ("/u/.cargo/registry/src/i/serde-json-1.0.2/src/de.rs", "serde_json::de"),
             ("/u/own-crate/src/main.rs", "own_crate"),
+            ("/build/depot/src/stock.rs", "depot::stock"),
+            (ours.as_str(), "profiled::symbol::sources"),
         ] {
             assert_eq!(sources.module(file).as_deref(), Some(module), "{file}");
         }
