@@ -1,8 +1,9 @@
-//! What is alive: threads, one by one, as a dump found them, and the rows of a profile that they make.
+//! What is alive: threads and futures, one by one, as a dump found them, and the rows of a profile that they make.
+use std::panic::Location;
 use std::time::Duration;
 
 use crate::snapshot::{Key, Row};
-use crate::store::Labels;
+use crate::store::{Labels, Stack};
 
 /// What a unit of work is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -12,6 +13,8 @@ pub(crate) enum Kind {
         expect(dead_code, reason = "the portable backend dumps no threads")
     )]
     Thread,
+    /// A future that is profiled.
+    Task,
 }
 
 impl Kind {
@@ -19,6 +22,7 @@ impl Kind {
     pub(crate) fn word(self) -> &'static str {
         match self {
             Kind::Thread => "thread",
+            Kind::Task => "task",
         }
     }
 }
@@ -40,6 +44,23 @@ pub(crate) struct Alive {
     /// It is of this crate.
     #[cfg_attr(profiled_portable, expect(dead_code, reason = "the portable backend dumps no threads"))]
     pub(crate) ours: bool,
+    /// What there is to say of a future besides.
+    pub(crate) facts: Option<Facts>,
+}
+
+/// What is known of a future.
+#[derive(Clone, Debug)]
+pub(crate) struct Facts {
+    /// The number of the one that awaits it, or made it; 0: none that is alive.
+    pub(crate) parent: u64,
+    /// Where else it waits.
+    pub(crate) branches: Vec<Stack>,
+    pub(crate) polls: u64,
+    /// In polls, estimated.
+    pub(crate) busy: Duration,
+    pub(crate) age: Duration,
+    /// Where it was made, if that is known.
+    pub(crate) maker: Option<&'static Location<'static>>,
 }
 
 /// What rows say of alive besides stack and labels.
@@ -62,12 +83,16 @@ pub(crate) fn rows(alive: &[Alive], tags: Tags) -> Vec<Row> {
 
 impl Alive {
     fn tagged(&self, tags: Tags) -> Key {
-        let kind = [("kind", self.kind.word()), ("state", self.state)];
-        let named = [kind[0], kind[1], ("thread", self.name.as_str())];
-        let key = match tags {
-            Tags::None => return self.key,
-            Tags::Kind => Key { tags: Labels::of(&kind), ..self.key },
-            Tags::Name | Tags::Id => Key { tags: Labels::of(&named), ..self.key },
+        // In the order of their keys.
+        let [kind, state] = [("kind", self.kind.word()), ("state", self.state)];
+        let name = (self.kind.word(), self.name.as_str());
+        let key = match (tags, self.kind) {
+            (Tags::None, _) => return self.key,
+            (Tags::Kind, Kind::Thread) => Key { tags: Labels::of(&[kind, state]), ..self.key },
+            // Of futures many have one name.
+            (Tags::Kind, Kind::Task) | (Tags::Name | Tags::Id, _) => {
+                Key { tags: Labels::of(&[kind, state, name]), ..self.key }
+            }
         };
         if tags != Tags::Id {
             return key;

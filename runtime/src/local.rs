@@ -14,6 +14,7 @@ use std::cell::Cell;
 use std::ptr;
 use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering::Relaxed};
 
+use crate::hook::task::{Spare, Task};
 pub(crate) use crate::local::counter::Counter;
 use crate::local::directory::{Directory, FIRST_ID, NOBODYS};
 pub(crate) use crate::local::meter::{Meter, Metered};
@@ -38,7 +39,10 @@ pub(crate) const MAX_SCOPES: usize = 120;
 #[repr(align(128))]
 pub(crate) struct Scopes {
     pub(crate) depth: AtomicUsize,
-    pub(crate) sites: [AtomicPtr<FunctionSite>; MAX_SCOPES],
+    /// Of each its site; or the slot of a future that is polled, with a bit that tells.
+    places: [AtomicPtr<()>; MAX_SCOPES],
+    /// Of a future that is polled, an address within the frame that polls it.
+    marks: [AtomicUsize; MAX_SCOPES],
     /// Where their calls are counted, of those that are timed.
     pub(crate) timed: [Noted<Bucket<Calls>>; MAX_SCOPES],
 }
@@ -47,20 +51,76 @@ impl Scopes {
     pub(crate) const fn new(depth: usize) -> Scopes {
         Scopes {
             depth: AtomicUsize::new(depth),
-            sites: [const { AtomicPtr::new(ptr::null_mut()) }; MAX_SCOPES],
+            places: [const { AtomicPtr::new(ptr::null_mut()) }; MAX_SCOPES],
+            marks: [const { AtomicUsize::new(0) }; MAX_SCOPES],
             timed: [const { Noted::new() }; MAX_SCOPES],
         }
     }
 
+    /// Notes that `place` is at `depth`.
+    #[inline(always)]
+    pub(crate) fn set(&self, depth: usize, place: Place) {
+        if let Some(slot) = self.places.get(depth) {
+            slot.store(place.0, Relaxed);
+        }
+    }
+
+    /// Notes where the future at `depth` is polled.
+    #[inline(always)]
+    pub(crate) fn set_mark(&self, depth: usize, address: usize) {
+        if let Some(mark) = self.marks.get(depth) {
+            mark.store(address, Relaxed);
+        }
+    }
+
+    fn place(&self, depth: usize) -> *mut () {
+        self.places.get(depth).map_or(ptr::null_mut(), |place| place.load(Relaxed))
+    }
+
     /// The site at `depth`, counted from the root.
     pub(crate) fn site(&self, depth: usize) -> Option<&'static FunctionSite> {
-        // SAFETY: only statics are put in; a slot not yet written is null.
-        unsafe { self.sites.get(depth)?.load(Relaxed).as_ref() }
+        match self.task(depth) {
+            Some(task) => task.site(),
+            // SAFETY: without the bit only statics are put in; a slot not yet written is null.
+            None => unsafe { self.place(depth).cast::<FunctionSite>().as_ref() },
+        }
+    }
+
+    /// The future that is polled at `depth`.
+    pub(crate) fn task(&self, depth: usize) -> Option<&'static Task> {
+        let place = self.place(depth);
+        // SAFETY: with the bit it is a slot, which lives for ever.
+        (place.addr() & IS_TASK != 0)
+            .then(|| unsafe { &*place.map_addr(|address| address & !IS_TASK).cast() })
+    }
+
+    /// An address within the frame that polls the future at `depth`.
+    pub(crate) fn mark(&self, depth: usize) -> u64 {
+        self.marks.get(depth).map_or(0, |mark| mark.load(Relaxed) as u64)
     }
 
     /// The innermost scope that was noted.
     pub(crate) fn innermost(&self) -> Option<&'static FunctionSite> {
         self.site(self.depth.load(Relaxed).min(MAX_SCOPES).checked_sub(1)?)
+    }
+}
+
+/// What a scope is of: a function's site, or the slot of a future.
+#[derive(Clone, Copy)]
+pub(crate) struct Place(*mut ());
+
+/// Both are aligned, so that a bit is free.
+const IS_TASK: usize = 1;
+
+impl Place {
+    #[inline(always)]
+    pub(crate) fn site(site: &'static FunctionSite) -> Place {
+        Place(ptr::from_ref(site).cast_mut().cast())
+    }
+
+    #[inline(always)]
+    pub(crate) fn task(task: &'static Task) -> Place {
+        Place(ptr::from_ref(task).cast_mut().cast::<()>().map_addr(|address| address | IS_TASK))
     }
 }
 
@@ -91,6 +151,8 @@ pub(crate) struct Local {
     scopes: Cell<*const Scopes>,
     thread: Cell<*const Thread>,
     random: Cell<u64>,
+    /// What futures that begin here are given.
+    pub(crate) spare: Spare,
     /// The encoded label set in force: null, or what a guard on this thread's stack owns. A signal handler reads it.
     pub(crate) labels: AtomicPtr<crate::label::Set>,
 }
@@ -110,6 +172,7 @@ thread_local! {
             scopes: Cell::new(&raw const NOWHERE),
             thread: Cell::new(ptr::null()),
             random: Cell::new(0),
+            spare: Spare::new(),
             labels: AtomicPtr::new(ptr::null_mut()),
         }
     };
@@ -185,10 +248,8 @@ impl Local {
 
 /// We are inside ourselves, until this is dropped. [`Local::enter`] for those who take a stack and count frames: a
 /// function's own, and not those of closures.
-#[cfg(profiled_interpose)]
 pub(crate) struct Inside(i64);
 
-#[cfg(profiled_interpose)]
 impl Inside {
     /// `None` where [`Local::enter`] does nothing.
     #[inline(always)]
@@ -203,7 +264,6 @@ impl Inside {
     }
 }
 
-#[cfg(profiled_interpose)]
 impl Drop for Inside {
     #[inline(always)]
     fn drop(&mut self) {

@@ -94,6 +94,13 @@ pub mod tokio {
     }
 }
 
+/// Futures that are alive: what each waits for, since when, and who awaits it.
+pub mod tasks {
+    #[cfg(feature = "tokio")]
+    pub use crate::hook::task::spawn;
+    pub use crate::hook::task::{Instrumented, Stacks, dump, instrument, set_stacks};
+}
+
 /// What our macros expand to. Not part of the API.
 #[doc(hidden)]
 pub mod __private {
@@ -101,8 +108,8 @@ pub mod __private {
     pub use crate::__profiled_when_off as when_off;
     pub use crate::encode::bench;
     pub use crate::hook::function::{Scope, enter};
-    pub use crate::hook::future::{Polled, never};
     pub use crate::hook::lock::{AtFirstUse, Lock, Maker};
+    pub use crate::hook::task::{Polled, never};
     pub use crate::label::{Labelled, Set};
     pub use crate::profile::Entry;
     #[cfg(not(profiled_portable))]

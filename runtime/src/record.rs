@@ -83,8 +83,15 @@ pub(crate) mod pseudo {
     /// In place of the stack of a thread that was not asked for it: what it is at, the first of [`STATES`].
     pub(crate) const STATE: u64 = 64;
 
-    /// What a thread can be at.
-    pub(crate) const STATES: [&str; 20] = [
+    /// Of a future that was not polled yet.
+    pub(crate) const NEW: u64 = STATE + 20;
+    /// Of one that waits, nobody knows where.
+    pub(crate) const PENDING: u64 = STATE + 21;
+    /// Of one that is to be polled again.
+    pub(crate) const WOKEN: u64 = STATE + 22;
+
+    /// What a thread, and what a future can be at.
+    pub(crate) const STATES: [&str; 23] = [
         "[running]",
         "[waiting]",
         "[futex]",
@@ -105,6 +112,9 @@ pub(crate) mod pseudo {
         "[stopped]",
         "[traced]",
         "[zombie]",
+        "[new]",
+        "[pending]",
+        "[woken]",
     ];
 
     /// The name to show for `address`, if it is one of these.

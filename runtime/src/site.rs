@@ -160,11 +160,16 @@ fn at(site: &AtomicPtr<FunctionSite>, order: Ordering) -> Option<&'static Functi
 impl FunctionSite {
     /// The name that `lookup` finds it by.
     pub(crate) fn unique_name(&'static self) -> &'static str {
-        if self.profile.get().is_none() {
+        if self.profile.get().is_none() && self.place.line != 0 {
             // Making the catalogue is what settles names.
             _ = lookup("");
         }
-        self.profile.get().map_or("", |profile| profile.unique_name())
+        match (self.profile.get(), self.name) {
+            (Some(profile), _) => profile.unique_name(),
+            // A future's, that was named when it ran: it is in no catalogue.
+            (None, Name::Literal(name)) => name,
+            (None, _) => "",
+        }
     }
 }
 
@@ -175,7 +180,47 @@ pub(crate) fn by_address(address: u64) -> Option<(&'static str, Place)> {
     let sites = sites.get_or_insert_with(|| {
         functions().map(|site| (std::ptr::from_ref(site).addr() as u64, site)).collect()
     });
-    sites.get(&address).map(|site| (site.unique_name(), site.place))
+    let known = sites.get(&address).copied().or_else(|| {
+        let named = NAMED.lock();
+        named.iter().find(|&&site| std::ptr::from_ref(site).addr() as u64 == address).copied()
+    });
+    known.map(|site| (site.unique_name(), site.place))
+}
+
+/// Sites of futures that were named when they ran.
+static NAMED: Lock<Vec<&'static FunctionSite>> = Lock::new(Vec::new());
+
+/// By the address of a name, which is a static text, the site that it has: looked at without a lock. A place that is taken by
+/// another name is tried no further.
+static BY_TEXT: [AtomicPtr<FunctionSite>; 1024] = [const { AtomicPtr::new(std::ptr::null_mut()) }; 1024];
+
+/// The site of futures that are called `name`. Ordinary code: the first time it allocates.
+pub(crate) fn task_named(name: &'static str) -> &'static FunctionSite {
+    let address = name.as_ptr().addr();
+    let place = &BY_TEXT[(address ^ address >> 10) % BY_TEXT.len()];
+    // SAFETY: null, or a site that lives for ever.
+    if let Some(site) = unsafe { place.load(Ordering::Acquire).as_ref() }
+        && let Name::Literal(known) = site.name
+        && std::ptr::eq(known, name)
+    {
+        return site;
+    }
+    // What is allocated here is not the program's.
+    let site = crate::local::with(|local| local.aside(|| named_slowly(name)));
+    let null = std::ptr::null_mut();
+    let address = std::ptr::from_ref(site).cast_mut();
+    _ = place.compare_exchange(null, address, Ordering::Release, Ordering::Relaxed);
+    site
+}
+
+fn named_slowly(name: &'static str) -> &'static FunctionSite {
+    let mut named = NAMED.lock();
+    let known = named.iter().find(|site| matches!(site.name, Name::Literal(known) if known == name));
+    known.copied().unwrap_or_else(|| {
+        let site = Box::leak(Box::new(FunctionSite::new(Name::Literal(name), "", 0, 0)));
+        named.push(site);
+        site
+    })
 }
 
 /// Sites that were not known at compile time: locks made by a typed wrapper's own `new`.

@@ -27,6 +27,8 @@ pub(crate) enum Places {
     Hooked,
     /// The same, where those of the standard library's containers are cut off, too.
     HookedQuietly,
+    /// The same as `Hooked`, where those of whoever keeps a waker are cut off, too.
+    Parked,
     /// Sites that `#[profiled]` marked: `site::by_address` knows them.
     Scopes,
 }

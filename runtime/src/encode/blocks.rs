@@ -1,11 +1,13 @@
 //! What is alive, one block each, in the layout of Go's stack dumps: a line that says who and in what state, then for each
 //! function a line with its name and one with its place.
+use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::io::{self, Write};
+use std::iter;
 use std::time::Duration;
 
 use super::text::{Quoted, lines_of, plain, quoted};
-use crate::alive::Alive;
+use crate::alive::{Alive, Kind};
 use crate::snapshot::Snapshot;
 use crate::symbol::{Names, Place};
 
@@ -18,8 +20,8 @@ pub(super) fn write(snapshot: &Snapshot, names: Names<'_>, w: &mut impl Write) -
 
 fn write_at_most(snapshot: &Snapshot, names: Names<'_>, most: usize, w: &mut impl Write) -> io::Result<()> {
     let mut written = 0;
-    for (n, one) in snapshot.alive.iter().enumerate() {
-        let block = block(one, names);
+    for (n, (one, depth)) in by_tree(&snapshot.alive).into_iter().enumerate() {
+        let block = indented(block(one, names), depth);
         if written + block.len() > most {
             let left = snapshot.alive.len() - n;
             writeln!(w, "# {left} more are left out: what comes before them is {written} bytes")?;
@@ -31,23 +33,98 @@ fn write_at_most(snapshot: &Snapshot, names: Names<'_>, most: usize, w: &mut imp
     lines_of(&snapshot.meta.comments, w)
 }
 
+/// In their order, but each future after the one that awaits it, and how deep it is among those.
+fn by_tree(alive: &[Alive]) -> Vec<(&Alive, usize)> {
+    let parent = |one: &Alive| one.facts.as_ref().map_or(0, |facts| facts.parent);
+    let mut children: HashMap<u64, Vec<&Alive>> = HashMap::new();
+    for one in alive.iter().filter(|one| parent(one) != 0) {
+        children.entry(parent(one)).or_default().push(one);
+    }
+    let mut ordered = Vec::with_capacity(alive.len());
+    let mut waiting: Vec<(&Alive, usize)> =
+        alive.iter().rev().filter(|one| parent(one) == 0).map(|one| (one, 0)).collect();
+    while let Some((one, depth)) = waiting.pop() {
+        ordered.push((one, depth));
+        if one.facts.is_some() {
+            let inside = children.remove(&one.id).unwrap_or_default();
+            waiting.extend(inside.into_iter().rev().map(|child| (child, depth + 1)));
+        }
+    }
+    // Rings there are none; should there be one it is shown all the same.
+    ordered.extend(children.into_values().flatten().map(|one| (one, 0)));
+    ordered
+}
+
+fn indented(block: String, depth: usize) -> String {
+    if depth == 0 {
+        return block;
+    }
+    let indent = "  ".repeat(depth.min(MAX_DEPTH));
+    let line = |line: &str| if line.is_empty() { "\n".to_owned() } else { format!("{indent}{line}\n") };
+    block.lines().map(line).collect()
+}
+
+/// Deeper ones are as deep.
+const MAX_DEPTH: usize = 40;
+
 fn block(one: &Alive, names: Names<'_>) -> String {
     let mut text = String::new();
+    let stacks =
+        || iter::once(one.key.stack).chain(one.facts.iter().flat_map(|facts| facts.branches.iter().copied()));
+    let stacks: Vec<Vec<Place>> = match one.missing {
+        None => stacks().map(|stack| names.stack(stack)).collect(),
+        Some(_) => Vec::new(),
+    };
     _ = write!(text, "{} {} {} [{}", one.kind.word(), one.id, Quoted(&one.name), one.state);
+    if let Some((file, line)) =
+        stacks.first().filter(|_| one.kind == Kind::Task).and_then(|places| await_of(places))
+    {
+        _ = write!(text, " at {file}:{line}");
+    }
     if let Some(wait) = one.wait.and_then(rounded) {
         _ = write!(text, ", {wait}");
+    }
+    if let Some(facts) = &one.facts {
+        let polls = if facts.polls == 1 { "poll" } else { "polls" };
+        _ = write!(text, ", {} {polls}", facts.polls);
+        if let Some(busy) = rounded(facts.busy) {
+            _ = write!(text, ", busy {busy}");
+        }
+        if let Some(age) = rounded(facts.age) {
+            _ = write!(text, ", age {age}");
+        }
     }
     text.push(']');
     if let Some(labels) = quoted(one.key.labels.iter()) {
         _ = write!(text, " {labels}");
     }
     text.push_str(":\n");
-    match one.missing {
-        Some(reason) => _ = writeln!(text, "\tstack unavailable: {reason}"),
-        None => names.stack(one.key.stack).iter().for_each(|place| frames(place, names, one, &mut text)),
+    if let Some(reason) = one.missing {
+        _ = writeln!(text, "\tstack unavailable: {reason}");
+    }
+    let branches = stacks.len();
+    for (n, places) in stacks.iter().enumerate() {
+        if n > 0 {
+            // A line and its place, as for a function.
+            let (file, line) = await_of(places).unwrap_or(("?", 0));
+            _ = writeln!(text, "[and at, {} of {branches}](...)\n\t{}:{line}", n + 1, plain(file));
+        }
+        places.iter().for_each(|place| frames(place, names, one, &mut text));
+    }
+    if let Some(maker) = one.facts.as_ref().and_then(|facts| facts.maker) {
+        _ = writeln!(text, "created by {}\n\t{}:{}", plain(&one.name), plain(maker.file()), maker.line());
     }
     text.push('\n');
     text
+}
+
+/// Where the program's own code awaits: the innermost function that is of no library.
+fn await_of(places: &[Place]) -> Option<(&str, u32)> {
+    let frames =
+        || places.iter().flat_map(Place::shown).filter_map(|frame| Some((frame.file()?, frame.line())));
+    let own =
+        |file: &str| !["/rustc/", "/.cargo/registry/", "/library/"].iter().any(|part| file.contains(part));
+    frames().find(|(file, _)| own(file)).or_else(|| frames().next())
 }
 
 /// The functions at one address.
@@ -92,7 +169,6 @@ fn rounded(time: Duration) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::alive::Kind;
     use crate::snapshot::{Key, Places};
     use crate::store::{Labels, Stack};
     use crate::symbol::tests::{fix, snapshot_of};
@@ -113,6 +189,7 @@ mod tests {
             key,
             missing: None,
             ours: false,
+            facts: None,
         }
     }
 

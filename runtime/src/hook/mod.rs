@@ -5,10 +5,10 @@
 pub(crate) mod alloc;
 pub(crate) mod custom;
 pub(crate) mod function;
-pub(crate) mod future;
 #[cfg(profiled_interpose)]
 pub(crate) mod interpose;
 #[cfg(not(profiled_interpose))]
 #[path = "interpose/absent.rs"]
 pub(crate) mod interpose;
 pub(crate) mod lock;
+pub(crate) mod task;

@@ -21,6 +21,17 @@ impl Counter {
         self.count.store(self.count.load(Relaxed).wrapping_add(32), Relaxed);
     }
 
+    /// Counts so many events, none of which is sampled.
+    pub(crate) fn add_many(&self, count: u64) {
+        self.count.store(self.count.load(Relaxed).wrapping_add(count << 5), Relaxed);
+    }
+
+    /// As new.
+    pub(crate) fn reset(&self) {
+        self.count.store(0, Relaxed);
+        self.next.store(0, Relaxed);
+    }
+
     /// Counts one event and says whether it is to be sampled; then [`draw`](Self::draw) must follow.
     #[inline(always)]
     pub(crate) fn add_and_test(&self) -> bool {
@@ -42,7 +53,7 @@ impl Counter {
         weight
     }
 
-    pub(super) fn total(&self) -> u64 {
+    pub(crate) fn total(&self) -> u64 {
         self.count.load(Relaxed) >> 5
     }
 

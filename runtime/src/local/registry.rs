@@ -255,6 +255,7 @@ unsafe extern "C" fn thread_ended(thread: *mut c_void) {
         return;
     }
     with(|local| {
+        crate::hook::task::give_back(local);
         local.near.set(0);
         compiler_fence(SeqCst);
         local.directory.set(&raw const NOBODYS);

@@ -11,6 +11,7 @@ mod hidden;
 pub mod http;
 mod label;
 mod lock;
+mod named;
 mod profile;
 mod settings;
 mod snapshot;
@@ -48,6 +49,13 @@ pub mod cpu {
 /// Threads: where each of them is.
 pub mod threads {
     pub use super::settings::dump;
+}
+
+/// Futures that are alive: none is known.
+pub mod tasks {
+    #[cfg(feature = "tokio")]
+    pub use super::named::spawn;
+    pub use super::named::{Instrumented, Stacks, dump, instrument, set_stacks};
 }
 
 /// Key and value on the samples taken within a scope.

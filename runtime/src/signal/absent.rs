@@ -5,10 +5,12 @@
 use std::convert::Infallible;
 use std::time::{Duration, SystemTime};
 
+use crate::alive::{self, Tags};
 use crate::error::{Error, Result};
-use crate::profile::{Entry, How, Profile, Recording, Source};
+use crate::hook::task;
+use crate::profile::{Entry, How, Profile, Recording, Source, View};
 use crate::record::ValueType;
-use crate::snapshot::{Meta, Shape, Snapshot};
+use crate::snapshot::{Meta, Places, Shape, Snapshot};
 
 /// Samples a second, unless asked otherwise.
 const DEFAULT_HZ: u32 = 100;
@@ -172,7 +174,7 @@ fn nobody(name: &'static str) -> Meta {
     }
 }
 
-/// The profiles `threads` and `goroutine`: they say why they are empty.
+/// The profile `threads`: it says why it is empty.
 struct Nobody;
 
 impl Source for Nobody {
@@ -193,6 +195,45 @@ static THREADS: Profile =
     Profile::predefined("threads", "Stacks of all threads, now: not on this platform", &Nobody);
 inventory::submit! { Entry::Profile(&THREADS) }
 
-static GOROUTINE: Profile =
-    Profile::predefined("goroutine", "Stacks of all that is alive, now: not on this platform", &Nobody);
+/// The profile `goroutine`: the futures, and why there are no threads.
+struct Futures;
+
+impl Futures {
+    fn tagged(name: &'static str, tags: Tags) -> Snapshot {
+        let alive = task::alive();
+        let rows = alive::rows(&alive, tags);
+        let mut meta = Meta { places: Places::Parked, ..nobody(name) };
+        meta.comments.extend(task::comments());
+        Snapshot { alive, tagged: tags != Tags::None, ..Snapshot::new(meta, rows, crate::stack::modules()) }
+    }
+}
+
+impl Source for Futures {
+    fn count(&self) -> usize {
+        task::count()
+    }
+
+    fn snapshot(&self, name: &'static str) -> Snapshot {
+        Futures::tagged(name, Tags::Kind)
+    }
+
+    fn view(&self, name: &'static str, view: View) -> Option<Snapshot> {
+        let View::Alive { tags, .. } = view else { return None };
+        Some(Futures::tagged(name, tags))
+    }
+
+    fn has_view(&self, view: View) -> bool {
+        matches!(view, View::Alive { .. })
+    }
+
+    fn is_cumulative(&self) -> bool {
+        false
+    }
+}
+
+static GOROUTINE: Profile = Profile::predefined(
+    "goroutine",
+    "Stacks of every future that is profiled, now; of threads none on this platform",
+    &Futures,
+);
 inventory::submit! { Entry::Profile(&GOROUTINE) }

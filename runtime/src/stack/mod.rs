@@ -39,13 +39,15 @@ pub(crate) struct Frames {
     pub(crate) len: u32,
     /// The walk did not reach the root.
     pub(crate) truncated: bool,
+    /// Where it is to end: in the frame that holds this address. 0: at the root.
+    below: u64,
     /// Lookup addresses, leaf first: the interrupted instruction, or a return address minus one.
     pub(crate) addresses: [u64; MAX_FRAMES],
 }
 
 impl Frames {
     pub(crate) const fn new() -> Frames {
-        Frames { epoch: 0, len: 0, truncated: false, addresses: [0; MAX_FRAMES] }
+        Frames { epoch: 0, len: 0, truncated: false, below: 0, addresses: [0; MAX_FRAMES] }
     }
 
     pub(crate) fn addresses(&self) -> &[u64] {
@@ -65,6 +67,16 @@ impl Frames {
             }
         }
     }
+}
+
+/// Takes the frames between the caller's own, included, and the one that holds the address `below` on the stack, which is
+/// the last.
+#[inline(always)]
+pub(crate) fn capture_below(frames: &mut Frames, below: u64) {
+    frames.below = below;
+    capture(frames, 0);
+    // It ends where it was to end.
+    frames.truncated = frames.len as usize == MAX_FRAMES;
 }
 
 /// The same as [`capture`], interned.

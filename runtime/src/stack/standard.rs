@@ -25,7 +25,11 @@ fn take(frames: &mut Frames, skip: usize) {
     frames.len = 0;
     // This frame is the first.
     let mut skip = skip.saturating_add(1);
-    frames.truncated = !sys::stack::walk(|pc| {
+    let below = if frames.below == 0 { u64::MAX } else { frames.below };
+    frames.truncated = !sys::stack::walk(|pc, sp| {
+        if sp > below {
+            return false;
+        }
         if skip > 0 {
             skip -= 1;
             return true;

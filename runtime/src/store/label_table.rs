@@ -31,6 +31,11 @@ impl Labels {
         SETS.intern(encoded, 0).map_or(Labels::none(), Labels)
     }
 
+    /// The same as long as more than half of all sets that can be kept are still to come; else the set without labels.
+    pub(crate) fn intern_if_ample(encoded: &[u8]) -> Labels {
+        if SETS.count() < MAX_SETS / 2 { Labels::intern(encoded) } else { Labels::none() }
+    }
+
     /// The one set of these pairs, which come sorted by key. Texts are cut at 255 bytes.
     pub(crate) fn of(pairs: &[(&str, &str)]) -> Labels {
         let mut encoded = Vec::new();

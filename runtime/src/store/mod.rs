@@ -5,6 +5,7 @@ pub(crate) mod histogram;
 mod intern;
 mod label_table;
 pub(crate) mod live;
+pub(crate) mod slab;
 mod stack_table;
 
 pub(crate) use label_table::{Labels, pairs};

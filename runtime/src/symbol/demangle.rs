@@ -37,6 +37,14 @@ pub(super) fn is_plumbing(name: &str) -> bool {
     glue.is_none() && (path.starts_with("alloc::alloc::"))
 }
 
+/// Whether a function is of how a waker is cloned and kept: of those who wait, what matters is for whom.
+pub(super) fn keeps_wakers(name: &str) -> bool {
+    const CAUGHT: [&str; 3] = ["__rust_try", "std::panic", "core::panic::"];
+    let path = subject(name);
+    let caught = CAUGHT.iter().any(|part| name.starts_with(part) || path.starts_with(part));
+    caught || ["core::task::wake::", "AtomicWaker", "WakerRef"].iter().any(|part| name.contains(part))
+}
+
 /// Whether a function is of the standard library's containers, or of what they are made from: how a vector grows says
 /// little about who grows it.
 pub(super) fn is_container(name: &str) -> bool {

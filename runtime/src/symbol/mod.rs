@@ -204,14 +204,19 @@ impl<'a> Names<'a> {
 
     /// Whether our own plumbing is to be left out at the leaf.
     pub(crate) fn cuts(&self) -> bool {
-        matches!(self.snapshot.meta.places, Places::Hooked | Places::HookedQuietly)
+        matches!(self.snapshot.meta.places, Places::Hooked | Places::HookedQuietly | Places::Parked)
     }
 
     /// How many of the innermost `frames` are to be left out: our own hooks, allocator plumbing, and the standard
     /// library's containers where those are noise.
     pub(crate) fn plumbing(&self, frames: &[Frame]) -> usize {
         let quietly = self.snapshot.meta.places == Places::HookedQuietly;
-        let cut = |name: &str| demangle::is_plumbing(name) || quietly && demangle::is_container(name);
+        let parked = self.snapshot.meta.places == Places::Parked;
+        let cut = |name: &str| {
+            demangle::is_plumbing(name)
+                || quietly && demangle::is_container(name)
+                || parked && demangle::keeps_wakers(name)
+        };
         frames.iter().take_while(|frame| cut(&frame.name)).count()
     }
 

@@ -17,7 +17,8 @@ use std::marker::PhantomData;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed, Ordering::SeqCst, compiler_fence};
 use std::thread;
 
-use crate::local::{self, Local, MAX_SCOPES, Scopes};
+use crate::hook::task::Task;
+use crate::local::{self, Counter, Local, MAX_SCOPES, Place, Scopes};
 use crate::record::pseudo;
 use crate::site::FunctionSite;
 use crate::store::arena::Placed;
@@ -173,24 +174,27 @@ pub(crate) fn count(local: &Local, site: &'static FunctionSite) -> Start {
 /// Notes the scope and gives the depth to restore.
 #[inline(always)]
 pub(crate) fn push(local: &Local, site: &'static FunctionSite) -> usize {
-    push_on(local.scopes(), site)
+    push_on(local.scopes(), Place::site(site))
+}
+
+/// The same of a future that is polled, in a frame that holds the address `mark`.
+#[inline(always)]
+pub(crate) fn push_task(local: &Local, task: &'static Task, mark: usize) -> usize {
+    let scopes = local.scopes();
+    scopes.set_mark(scopes.depth.load(Relaxed), mark);
+    push_on(scopes, Place::task(task))
 }
 
 #[inline(always)]
-fn push_on(scopes: &Scopes, site: &'static FunctionSite) -> usize {
+fn push_on(scopes: &Scopes, place: Place) -> usize {
     let depth = scopes.depth.load(Relaxed);
-    let note = || {
-        if let Some(slot) = scopes.sites.get(depth) {
-            slot.store(std::ptr::from_ref(site).cast_mut(), Relaxed);
-        }
-    };
     // A signal handler that calls profiled functions finds us noted as soon as we count. But before that it may use our
     // place itself, and leave another's name there: so once more.
-    note();
+    scopes.set(depth, place);
     compiler_fence(SeqCst);
     scopes.depth.store(depth + 1, Relaxed);
     compiler_fence(SeqCst);
-    note();
+    scopes.set(depth, place);
     depth
 }
 
@@ -220,60 +224,43 @@ impl std::fmt::Debug for Scope {
     }
 }
 
-/// Counts a poll, begins to time it if it is its turn, and notes the scope. As [`enter`].
-#[inline(always)]
-pub(crate) fn enter_poll(site: &'static FunctionSite) -> (Start, usize) {
-    local::with(|local| match local.counter(site.polls.load(Relaxed)) {
-        None => enter_poll_rarely(site, Turn::Uncounted),
-        Some(counter) if counter.add_and_test() => enter_poll_rarely(site, Turn::Timed),
-        Some(_) if thread::panicking() => enter_poll_rarely(site, Turn::Counted),
-        Some(_) => (Start::UNTIMED, push(local, site)),
-    })
-}
-
-/// As [`enter_rarely`].
+/// A future is polled, and it is that poll's turn to be timed: when it begins.
 #[cold]
 #[inline(never)]
-fn enter_poll_rarely(site: &'static FunctionSite, turn: Turn) -> (Start, usize) {
-    local::with(|local| {
-        let is_timed = match turn {
-            Turn::Counted => false,
-            Turn::Timed => true,
-            Turn::Uncounted => {
-                local::first_event(local, &site.polls).is_some_and(|counter| counter.add_and_test())
-            }
-        };
-        let depth = push(local, site);
-        let timing = || site.stats.get().and_then(|stats| stats.polls.get());
-        let log = if is_timed { draw(local, site.polls.load(Relaxed), timing()) } else { None };
-        (log.map_or(Start::UNTIMED, |log| Start::at(clock::ticks_in_order(), log)).entered(), depth)
-    })
+pub(crate) fn begin_poll(site: &'static FunctionSite, polls: &Counter) -> Start {
+    let timing = site.stats.get().and_then(|stats| stats.polls.get());
+    let (log, gap) = gap(timing);
+    Start::at(clock::ticks_in_order(), polls.draw(gap, log))
 }
 
-/// As [`leave_rarely`].
+/// Chooses which poll of a future that begins is timed first. The gap has no memory: so futures that are polled a few
+/// times each are timed as often as one that is polled as often as all of them.
+pub(crate) fn draw_polls(site: &'static FunctionSite, polls: &Counter) {
+    let (log, gap) = gap(site.stats.get().and_then(|stats| stats.polls.get()));
+    polls.draw(gap, log);
+}
+
+fn gap(timing: Option<&Timing>) -> (u32, u64) {
+    match Timing::log_of_gap(timing) {
+        0 => (0, 1),
+        log => (log, local::with(|local| local.random(|random| random.gap(1 << log)))),
+    }
+}
+
+/// A timed poll ended: reads the clock first. Gives the nanoseconds that it stands for.
 #[cold]
 #[inline(never)]
-pub(crate) fn leave_poll_rarely(site: &'static FunctionSite, poll: Start, depth: usize) -> usize {
-    local::with(|local| {
-        if poll.is_timed() {
-            book_poll(local, site, poll);
-        }
-        if poll.panicked() {
-            panicked(site);
-        }
-    });
-    depth
-}
-
-/// A timed poll ended: reads the clock first.
-#[inline]
-fn book_poll(local: &Local, site: &'static FunctionSite, start: Start) {
+pub(crate) fn end_poll(site: &'static FunctionSite, start: Start) -> u64 {
     let now = clock::ticks_in_order();
-    local.enter(|| {
-        let polls = site.stats.get_or_place(Stats::new)?.polls.get_or_place(Timing::new)?;
-        polls.add(start.elapsed(now), start.weight());
-        Some(())
+    let (duration, weight) = (start.elapsed(now), start.weight());
+    local::with(|local| {
+        local.enter(|| {
+            let polls = site.stats.get_or_place(Stats::new)?.polls.get_or_place(Timing::new)?;
+            polls.add(duration, weight);
+            Some(())
+        });
     });
+    duration.saturating_mul(weight)
 }
 
 /// The thread's first call of this site, or of any site.
@@ -303,8 +290,7 @@ fn timed(local: &Local, site: &'static FunctionSite) -> Start {
 /// The logarithm of the weight of the event just counted, having drawn the gap to the next one that is timed.
 fn draw(local: &Local, id: u32, timing: Option<&Timing>) -> Option<u32> {
     let counter = local.counter(id)?;
-    let log = Timing::log_of_gap(timing);
-    let gap = if log == 0 { 1 } else { local.random(|random| random.gap(1 << log)) };
+    let (log, gap) = gap(timing);
     Some(counter.draw(gap, log))
 }
 
@@ -354,7 +340,7 @@ pub(crate) fn book(
 /// A call ended by a panic.
 #[cold]
 #[inline(never)]
-fn panicked(site: &'static FunctionSite) {
+pub(crate) fn panicked(site: &'static FunctionSite) {
     if let Some(stats) = site.stats.get_or_place(Stats::new) {
         stats.panics.fetch_add(1, Relaxed);
     }

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use super::{Start, pop_to, push_on};
 use crate::clock;
-use crate::local::Scopes;
+use crate::local::{Place, Scopes};
 use crate::site::{FunctionSite, Name};
 
 const UNKNOWN: u64 = u64::MAX;
@@ -48,7 +48,7 @@ pub(super) fn measure() -> u64 {
 #[inline(never)]
 fn call(scopes: &Scopes, site: &'static FunctionSite, timed: bool) -> u64 {
     let start = black_box(if timed { begin() } else { Start::UNTIMED });
-    let depth = push_on(scopes, site);
+    let depth = push_on(scopes, Place::site(site));
     let ticks = if start.is_timed() { end(start) } else { 0 };
     pop_to(scopes, depth);
     ticks

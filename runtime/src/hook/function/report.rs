@@ -6,6 +6,7 @@ use std::time::SystemTime;
 use super::chains::{self, Chain};
 use super::timing::Timing;
 use super::{CHAINS, overhead};
+use crate::hook::task;
 use crate::local::{self, MAX_SCOPES};
 use crate::profile::{Entry, Profile, Source};
 use crate::record::{Kind, ValueType};
@@ -110,6 +111,7 @@ const COLUMNS: &[Column] = &[
 fn table<'a>(sites: impl Iterator<Item = (&'static FunctionSite, &'a [&'a Chain])>) -> Table {
     let allocated = crate::hook::alloc::allocated_by_scope();
     let running = running();
+    let alive = task::polls_by_site();
     let of_site = |map: &HashMap<*const FunctionSite, f64>, site| map.get(&std::ptr::from_ref(site)).copied();
     let mut rows: Vec<(String, Vec<Option<f64>>)> = sites
         .map(|(site, chains)| {
@@ -125,8 +127,10 @@ fn table<'a>(sites: impl Iterator<Item = (&'static FunctionSite, &'a [&'a Chain]
             };
             let quantiles = timing.and_then(|timing| timing.histogram.quantiles([0.5, 0.9, 0.99]));
             let quantile = |n: usize| quantiles.map(|all| all[n] as f64);
-            let polls =
-                Some(site.polls.load(Relaxed)).filter(|&id| id != 0).map(|id| local::total(id) as f64);
+            // Of those that ended, and of those that are alive.
+            let polls = Some(site.polls.load(Relaxed)).filter(|&id| id != 0).map(|id| {
+                (local::total(id) + alive.get(&std::ptr::from_ref(site)).copied().unwrap_or(0)) as f64
+            });
             let poll = stats.and_then(|stats| stats.polls.get()?.mean());
             let cells = vec![
                 Some(calls as f64),

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::time::SystemTime;
 
 use crate::alive::{self, Alive, Tags};
+use crate::hook::task;
 use crate::profile::{Entry, Profile, Source, View};
 use crate::record::ValueType;
 use crate::snapshot::{Meta, Places, Shape, Snapshot};
@@ -27,7 +28,7 @@ pub(crate) use take::after_fork_in_child;
 /// Since when each waits is known where threads are fewer than 200; to ask the kernel for it takes half as long again, and is
 /// left to [`write_to`](crate::Profile::write_to) with `debug` 2.
 pub fn dump() -> Snapshot {
-    snapshot("threads", Wanted { stacks: true, times: false, tags: Tags::Kind, all: false })
+    snapshot("threads", Wanted { stacks: true, times: false, tags: Tags::Kind, all: false, tasks: false })
 }
 
 /// How a dump is wanted.
@@ -39,6 +40,8 @@ struct Wanted {
     tags: Tags,
     /// With threads of ours.
     all: bool,
+    /// And the futures that are alive.
+    tasks: bool,
 }
 
 fn snapshot(name: &'static str, wanted: Wanted) -> Snapshot {
@@ -64,6 +67,10 @@ fn snapshot(name: &'static str, wanted: Wanted) -> Snapshot {
         );
     }
     comments.extend(label::losses());
+    if wanted.tasks {
+        comments.extend(task::comments());
+        alive.extend(task::alive());
+    }
     let tags = match wanted.tags {
         // All that there is to tell them by.
         Tags::Kind if !wanted.stacks => Tags::Name,
@@ -73,14 +80,14 @@ fn snapshot(name: &'static str, wanted: Wanted) -> Snapshot {
         profile: name,
         value_types: vec![count],
         period: (count, 1),
-        places: Places::Hooked,
+        places: if wanted.tasks { Places::Parked } else { Places::Hooked },
         shape: Shape::Count,
         time: SystemTime::now(),
         comments,
         ..Meta::default()
     };
     let rows = alive::rows(&alive, tags);
-    let tagged = wanted.stacks && tags != Tags::None;
+    let tagged = (wanted.stacks || wanted.tasks) && tags != Tags::None;
     Snapshot { alive, tagged, ..Snapshot::new(meta, rows, stack::modules()) }
 }
 
@@ -93,21 +100,24 @@ fn missing(alive: &[Alive]) -> impl Iterator<Item = String> {
     reasons.into_iter().map(|(reason, count)| format!("{count} threads without a stack: {reason}"))
 }
 
-/// Every thread.
-struct Everyone;
+/// Every thread, and with `tasks` every future, too.
+struct Everyone {
+    tasks: bool,
+}
 
 impl Source for Everyone {
     fn count(&self) -> usize {
-        thread::ids().map_or(0, |ids| ids.iter().filter(|&&id| !thread::is_ours(id)).count())
+        let threads = thread::ids().map_or(0, |ids| ids.iter().filter(|&&id| !thread::is_ours(id)).count());
+        threads + if self.tasks { task::count() } else { 0 }
     }
 
     fn snapshot(&self, name: &'static str) -> Snapshot {
-        snapshot(name, Wanted { stacks: true, times: false, tags: Tags::Kind, all: false })
+        snapshot(name, Wanted { stacks: true, times: false, tags: Tags::Kind, all: false, tasks: self.tasks })
     }
 
     fn view(&self, name: &'static str, view: View) -> Option<Snapshot> {
         let View::Alive { stacks, times, tags, all } = view else { return None };
-        Some(snapshot(name, Wanted { stacks, times, tags, all }))
+        Some(snapshot(name, Wanted { stacks, times, tags, all, tasks: self.tasks }))
     }
 
     fn has_view(&self, view: View) -> bool {
@@ -119,9 +129,13 @@ impl Source for Everyone {
     }
 }
 
-static THREADS: Profile = Profile::predefined("threads", "Stacks of all threads, now", &Everyone);
+static THREADS: Profile =
+    Profile::predefined("threads", "Stacks of all threads, now", &Everyone { tasks: false });
 inventory::submit! { Entry::Profile(&THREADS) }
 
-static GOROUTINE: Profile =
-    Profile::predefined("goroutine", "Stacks of all that is alive, now: every thread", &Everyone);
+static GOROUTINE: Profile = Profile::predefined(
+    "goroutine",
+    "Stacks of all that is alive, now: every thread, and every future that is profiled",
+    &Everyone { tasks: true },
+);
 inventory::submit! { Entry::Profile(&GOROUTINE) }

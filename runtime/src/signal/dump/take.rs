@@ -152,6 +152,7 @@ fn alive(tid: i32, look: &Look) -> Alive {
         key: Key::of(Stack::pseudo(pseudo::STATE + look.state as u64)),
         missing: look.silent,
         ours: thread::is_ours(tid),
+        facts: None,
     }
 }
 

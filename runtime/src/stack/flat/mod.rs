@@ -41,7 +41,11 @@ extern "C" fn take(frames: &mut Frames, skip: usize, pc: u64, sp: u64, bp: u64) 
     if STATE.is_empty() {
         state::begin(sp);
     }
-    let bounds = learn_bounds(sp);
+    let mut bounds = learn_bounds(sp);
+    if frames.below != 0 {
+        // What is above is not to be read: the walk ends there as it does at a stack's end.
+        bounds = bounds.map(|(low, high)| (low, high.min(frames.below.next_multiple_of(8))));
+    }
     // A library that was loaded a moment ago, or took another's place, is taken in on the way. There may be several.
     for _ in 0..MAX_NEW {
         let doubt = STATE.read(|state| {

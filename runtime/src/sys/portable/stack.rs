@@ -9,7 +9,7 @@
 /// own, until it says `false`. The stack pointer is 0 where the platform does not tell. Says whether it came to the end
 /// of what the unwinder finds.
 #[inline(never)]
-pub(crate) fn walk(mut each: impl FnMut(u64) -> bool) -> bool {
+pub(crate) fn walk(mut each: impl FnMut(u64, u64) -> bool) -> bool {
     // Frames below this one are the unwinder's and ours. They have lower addresses on every platform that Rust is on.
     let marker = 0_u8;
     let here = (&raw const marker).addr();
@@ -25,7 +25,7 @@ pub(crate) fn walk(mut each: impl FnMut(u64) -> bool) -> bool {
             if pc == 0 {
                 return false;
             }
-            complete = each(pc as u64);
+            complete = each(pc as u64, sp as u64);
             complete
         });
     }
@@ -40,7 +40,7 @@ mod tests {
     #[inline(never)]
     fn first() -> u64 {
         let mut first = 0;
-        let complete = walk(|pc| {
+        let complete = walk(|pc, _| {
             first = pc;
             false
         });
@@ -54,7 +54,7 @@ mod tests {
         let pc = first();
         assert!((start..start + 4096).contains(&pc), "{pc:#x} in the function at {start:#x}");
         let mut frames = 0;
-        assert!(walk(|_| {
+        assert!(walk(|_, _| {
             frames += 1;
             true
         }));

@@ -1,0 +1,303 @@
+#![expect(unsafe_code, reason = "projects a pin to the future inside, and has two pointers in one word")]
+//! `#[profiled]` on an async function: the scope, poll by poll.
+//!
+//! A future counts as one call, at its first poll, in the chain of scopes that it is polled in then. It is a scope of
+//! whatever thread polls it for the length of that poll, and its wall time, if this call is timed, runs from the first
+//! poll to its end, waiting included. Apart from that each poll is counted, and now and then one is timed, whatever future
+//! of this function it is: what they take together is how long the function was busy, with what it polls itself.
+use std::fmt;
+use std::mem::MaybeUninit;
+use std::panic::Location;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicPtr, AtomicU32, Ordering::Relaxed};
+use std::task::{Context, Poll, Waker};
+
+use super::park::{self, Polling};
+use super::slot::Task;
+use crate::hook::function::{self, Start, count, pop, push, push_task};
+use crate::local::{self, Local};
+use crate::site::FunctionSite;
+use crate::store::bucket::{Bucket, Calls};
+
+/// The body of an annotated async function. It adds two words to the future.
+#[doc(hidden)]
+#[must_use = "futures do nothing unless they are polled"]
+pub struct Polled<F> {
+    origin: Origin,
+    start: Start,
+    future: F,
+}
+
+impl<F> Polled<F> {
+    /// What the attribute wraps the body with.
+    #[inline(always)]
+    pub fn new(site: &'static FunctionSite, future: F) -> Polled<F> {
+        Polled { origin: Origin::site(site), start: Start::NOT_YET, future }
+    }
+
+    /// A future that is known from here on, before it is polled: made at `maker`.
+    pub(super) fn known(
+        site: &'static FunctionSite,
+        maker: &'static Location<'static>,
+        future: F,
+    ) -> Polled<F> {
+        let mut origin = Origin::site(site);
+        local::with(|local| {
+            if let Some(task) = Task::begin(local, site, Some(maker)) {
+                origin.set_task(task);
+            }
+        });
+        Polled { origin, start: Start::NOT_YET, future }
+    }
+}
+
+/// The site, or, once the future is known, its slot, which knows the site. A future that found no slot, and whose call is
+/// timed, has where that is counted. All in one word, as futures are to stay small: they are aligned, so that two bits are
+/// free to tell.
+struct Origin(AtomicPtr<()>);
+
+const IS_BUCKET: usize = 1;
+const IS_TASK: usize = 2;
+
+impl Origin {
+    #[inline(always)]
+    fn site(site: &'static FunctionSite) -> Origin {
+        Origin(AtomicPtr::new(std::ptr::from_ref(site).cast_mut().cast()))
+    }
+
+    /// `bucket` has to be one of a site.
+    fn set_bucket(&mut self, bucket: &'static Bucket<Calls>) {
+        *self.0.get_mut() = tagged(bucket, IS_BUCKET);
+    }
+
+    fn set_task(&mut self, task: &'static Task) {
+        *self.0.get_mut() = tagged(task, IS_TASK);
+    }
+
+    #[inline(always)]
+    fn task(&self) -> Option<&'static Task> {
+        let pointer = self.0.load(Relaxed);
+        // SAFETY: with this bit it is a slot, which lives for ever.
+        (pointer.addr() & IS_TASK != 0).then(|| unsafe { &*untagged(pointer).cast() })
+    }
+
+    fn get(&self) -> (&'static FunctionSite, Option<&'static Bucket<Calls>>) {
+        if let Some(task) = self.task() {
+            // SAFETY: a slot that is ours has the site that we gave it.
+            return (unsafe { task.site().unwrap_unchecked() }, task.bucket.get());
+        }
+        let pointer = self.0.load(Relaxed);
+        if pointer.addr() & IS_BUCKET == 0 {
+            // SAFETY: without a bit it is a site, which is a static.
+            return (unsafe { &*pointer.cast() }, None);
+        }
+        // SAFETY: with the bit it is a bucket, which lives for ever, and of a site: `begin` looks.
+        unsafe {
+            let bucket: &'static Bucket<Calls> = &*untagged(pointer).cast();
+            (bucket.key().scope.unwrap_unchecked(), Some(bucket))
+        }
+    }
+}
+
+fn tagged<T>(to: &'static T, bit: usize) -> *mut () {
+    std::ptr::from_ref(to).cast_mut().cast::<()>().map_addr(|address| address | bit)
+}
+
+#[inline(always)]
+fn untagged(pointer: *mut ()) -> *mut () {
+    pointer.map_addr(|address| address & !(IS_BUCKET | IS_TASK))
+}
+
+/// A value of the type that an asynchronous function returns, in code that never runs.
+#[doc(hidden)]
+pub fn never<T>() -> T {
+    loop {
+        std::hint::spin_loop();
+    }
+}
+
+/// The scope of one poll.
+struct Leave {
+    site: &'static FunctionSite,
+    task: Option<&'static Task>,
+    depth: usize,
+    poll: Start,
+}
+
+impl Leave {
+    #[inline(always)]
+    fn leave(&self) {
+        if self.poll != Start::UNTIMED {
+            let busy = function::end_poll(self.site, self.poll);
+            if let Some(task) = self.task {
+                task.add_busy(busy);
+            }
+        }
+        local::with(|local| pop(local, self.depth));
+    }
+}
+
+impl Drop for Leave {
+    /// Only for a panic, which began inside.
+    #[cold]
+    fn drop(&mut self) {
+        function::panicked(self.site);
+        self.leave();
+    }
+}
+
+impl<F: Future> Future for Polled<F> {
+    type Output = F::Output;
+
+    #[inline]
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
+        // SAFETY: `future` is pinned whenever we are and never moved out; the other fields are plain values.
+        let this = unsafe { self.get_unchecked_mut() };
+        if this.start == Start::NOT_YET {
+            this.start = begin(&mut this.origin);
+        }
+        // In the frame of this poll, whose end walks of the stack find by it.
+        let mut mark = MaybeUninit::<Polling<'_>>::uninit();
+        let (leave, wraps) = enter(&this.origin, cx.waker(), mark.as_ptr().addr());
+        let own;
+        let mut context;
+        let cx = if let Some(task) = leave.task.filter(|_| wraps) {
+            own = mark.write(Polling::new(cx.waker(), task, leave.depth)).waker();
+            // SAFETY: it outlives the poll below, and whoever is polled may not keep it for longer than that: it is to
+            // work for any lifetime.
+            let waker: &Waker = unsafe { &*std::ptr::from_ref::<Waker>(&own) };
+            context = Context::from_waker(waker);
+            &mut context
+        } else {
+            cx
+        };
+        // SAFETY: as above.
+        let polled = unsafe { Pin::new_unchecked(&mut this.future) }.poll(cx);
+        if polled.is_ready() {
+            let (site, bucket) = this.origin.get();
+            ended(site, std::mem::replace(&mut this.start, Start::OVER), bucket);
+        }
+        leave.leave();
+        std::mem::forget(leave);
+        polled
+    }
+}
+
+/// A poll begins, in a frame that holds the address `mark`. Says, too, whether it is to be done with a waker of ours.
+#[inline(always)]
+fn enter(origin: &Origin, waker: &Waker, mark: usize) -> (Leave, bool) {
+    let Some(task) = origin.task() else { return (enter_unknown(origin), false) };
+    let poll = if task.polls.add_and_test() { begin_timed(task) } else { Start::UNTIMED };
+    if task.has_waits() {
+        task.resume();
+    }
+    let depth = local::with(|local| push_task(local, task, mark));
+    // SAFETY: a slot that is a future's has the site that it was given.
+    let site = unsafe { task.site().unwrap_unchecked() };
+    (Leave { site, task: Some(task), depth, poll }, park::is_wanted(waker))
+}
+
+#[cold]
+#[inline(never)]
+fn begin_timed(task: &'static Task) -> Start {
+    task.site().map_or(Start::UNTIMED, |site| function::begin_poll(site, &task.polls))
+}
+
+/// The same of one that found no slot: its polls are not counted.
+#[cold]
+#[inline(never)]
+fn enter_unknown(origin: &Origin) -> Leave {
+    let (site, _) = origin.get();
+    Leave { site, task: None, depth: local::with(|local| push(local, site)), poll: Start::UNTIMED }
+}
+
+/// Counts a future that is polled for the first time, and finds it a slot.
+#[inline(never)]
+fn begin(origin: &mut Origin) -> Start {
+    let known = origin.task();
+    let (site, _) = origin.get();
+    let (start, bucket) = local::with(|local| {
+        // The counters of ends and polls have to have ids before anybody asks how many are in flight.
+        for id in [&site.ended, &site.polls] {
+            if id.load(Relaxed) == 0 {
+                local.enter(|| local::site_id(id));
+            }
+        }
+        let start = count(local, site);
+        (start, if start.is_timed() { function::noted_next(local) } else { None })
+    });
+    let bucket = bucket.filter(|bucket| bucket.key().scope.is_some());
+    local::with(|local| {
+        if let Some(task) = known {
+            task.polled_first(local);
+        }
+        match known.or_else(|| Task::begin(local, site, None)) {
+            Some(task) => {
+                task.bucket.set(bucket);
+                function::draw_polls(site, &task.polls);
+                origin.set_task(task);
+            }
+            None => {
+                if let Some(bucket) = bucket {
+                    origin.set_bucket(bucket);
+                }
+            }
+        }
+    });
+    start
+}
+
+/// Counts the end, and books it if the call is timed. The scope is still the innermost one.
+#[inline(never)]
+fn ended(site: &'static FunctionSite, start: Start, bucket: Option<&'static Bucket<Calls>>) {
+    local::with(|local| {
+        count_some(local, &site.ended, 1);
+        if start.is_timed() {
+            function::book(local, site, start, bucket);
+        }
+    });
+}
+
+fn count_some(local: &Local, id: &AtomicU32, count: u64) {
+    match local.counter(id.load(Relaxed)) {
+        Some(counter) => counter.add_many(count),
+        None if count > 0 => {
+            if let Some(counter) = local::first_event(local, id) {
+                counter.add_many(count);
+            }
+        }
+        None => {}
+    }
+}
+
+impl<F> Drop for Polled<F> {
+    /// A future that is dropped before its end was cancelled: its time counts up to here.
+    #[inline]
+    fn drop(&mut self) {
+        if self.start != Start::NOT_YET || self.origin.task().is_some() {
+            gone(&self.origin, self.start);
+        }
+    }
+}
+
+#[inline(never)]
+fn gone(origin: &Origin, start: Start) {
+    let (site, bucket) = origin.get();
+    if start != Start::NOT_YET && start != Start::OVER {
+        let depth = local::with(|local| push(local, site));
+        ended(site, start, bucket);
+        local::with(|local| pop(local, depth));
+    }
+    if let Some(task) = origin.task() {
+        local::with(|local| {
+            count_some(local, &site.polls, task.polls.total());
+            task.end(local);
+        });
+    }
+}
+
+impl<F> fmt::Debug for Polled<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Polled").field("site", &self.origin.get().0.place).finish_non_exhaustive()
+    }
+}

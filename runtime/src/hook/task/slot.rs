@@ -1,0 +1,274 @@
+#![expect(unsafe_code, reason = "pointers to statics, buckets and slots, which live for ever")]
+//! What is known of a future that is alive.
+//!
+//! A future takes a slot when it is polled for the first time, or when it is made if that is ours to see, and gives it
+//! back when it is dropped: whoever forgets it, too, is shown, as it never ended. The slot says whose it is by a round
+//! that is odd meanwhile. Only whoever polls the future writes, with plain stores, and whoever wakes it; who reads looks
+//! at the round and the number of polls before and after, and never makes anybody wait.
+use std::collections::HashMap;
+use std::panic::Location;
+use std::ptr;
+use std::sync::atomic::{
+    AtomicPtr, AtomicU32, AtomicU64, Ordering::Acquire, Ordering::Relaxed, Ordering::Release, fence,
+};
+
+use super::labels::{Encoded, LABELS};
+use super::wait::{self, Wait};
+use crate::clock;
+use crate::label;
+use crate::local::{self, Counter, Local};
+use crate::site::FunctionSite;
+use crate::store::arena::Noted;
+use crate::store::bucket::{Bucket, Calls};
+use crate::store::slab::{Slab, Slot};
+
+/// A future's slot. On lines of its own: every poll writes there.
+#[repr(align(128))]
+pub(crate) struct Task {
+    link: AtomicPtr<Task>,
+    /// Odd while a future has it.
+    round: AtomicU32,
+    /// Its polls, and which of them is timed next.
+    pub(super) polls: Counter,
+    site: AtomicPtr<FunctionSite>,
+    /// Where its call is counted, if that is timed.
+    pub(super) bucket: Noted<Bucket<Calls>>,
+    /// Ascending in the order in which futures took slots.
+    id: AtomicU64,
+    /// Ticks.
+    born: AtomicU64,
+    /// The number of the future that polled it first, or made it; 0: none.
+    parent: AtomicU64,
+    /// Nanoseconds in polls, estimated from those that were timed.
+    busy: AtomicU64,
+    /// When it was woken last, in ticks, as far as we saw.
+    woken: AtomicU64,
+    /// What it waits for since its last poll, the latest first.
+    waits: AtomicPtr<Wait>,
+    labels: Noted<Encoded>,
+    /// Where it was made, if that is known.
+    maker: AtomicPtr<Location<'static>>,
+}
+
+impl Slot for Task {
+    const FREE: Task = Task {
+        link: AtomicPtr::new(ptr::null_mut()),
+        round: AtomicU32::new(0),
+        polls: Counter::new(),
+        site: AtomicPtr::new(ptr::null_mut()),
+        bucket: Noted::new(),
+        id: AtomicU64::new(0),
+        born: AtomicU64::new(0),
+        parent: AtomicU64::new(0),
+        busy: AtomicU64::new(0),
+        woken: AtomicU64::new(0),
+        waits: AtomicPtr::new(ptr::null_mut()),
+        labels: Noted::new(),
+        maker: AtomicPtr::new(ptr::null_mut()),
+    };
+
+    fn link(&self) -> &AtomicPtr<Task> {
+        &self.link
+    }
+}
+
+pub(super) static TASKS: Slab<Task> = Slab::new();
+static LAST_ID: AtomicU64 = AtomicU64::new(0);
+
+impl Task {
+    /// A slot for a future of `site`, made here and now. `None` when there is none to be had, or inside ourselves.
+    pub(super) fn begin(
+        local: &Local,
+        site: &'static FunctionSite,
+        maker: Option<&'static Location<'static>>,
+    ) -> Option<&'static Task> {
+        if local.inside.get() || local.locks.get() > 0 {
+            return None;
+        }
+        let task =
+            if local::is_registered(local) { TASKS.take(&local.spare.tasks)? } else { TASKS.take_alone()? };
+        task.polls.reset();
+        task.site.store(ptr::from_ref(site).cast_mut(), Relaxed);
+        task.bucket.set(None);
+        task.parent.store(innermost(local).map_or(0, Task::id), Relaxed);
+        task.busy.store(0, Relaxed);
+        task.woken.store(0, Relaxed);
+        task.waits.store(ptr::null_mut(), Relaxed);
+        task.maker.store(maker.map_or(ptr::null_mut(), |place| ptr::from_ref(place).cast_mut()), Relaxed);
+        task.labels.set(labels_in_force(local));
+        // The last of all: who sees one number sees the slots of all that are smaller, or that they are free.
+        task.born.store(clock::ticks(), Relaxed);
+        task.id.store(LAST_ID.fetch_add(1, Relaxed) + 1, Relaxed);
+        task.round.store(task.round.load(Relaxed).wrapping_add(1), Release);
+        Some(task)
+    }
+
+    /// The future is gone.
+    pub(super) fn end(&'static self, local: &Local) {
+        if !self.waits.load(Relaxed).is_null() {
+            self.resume();
+        }
+        self.round.store(self.round.load(Relaxed).wrapping_add(1), Release);
+        // What follows belongs to whoever has the slot next, and so must not be seen by whoever still reads this one.
+        fence(Release);
+        let alone = !local::is_registered(local);
+        if let Some(labels) = self.labels.get() {
+            if alone { LABELS.give_alone(labels) } else { LABELS.give(&local.spare.labels, labels) }
+        }
+        if alone { TASKS.give_alone(self) } else { TASKS.give(&local.spare.tasks, self) }
+    }
+
+    /// The function whose future it is.
+    pub(crate) fn site(&self) -> Option<&'static FunctionSite> {
+        // SAFETY: null, or what `begin` was given, which is a static or lives for ever.
+        unsafe { self.site.load(Relaxed).as_ref() }
+    }
+
+    pub(super) fn id(&self) -> u64 {
+        self.id.load(Relaxed)
+    }
+
+    /// A future that was made before it was polled is polled now, inside of another or not.
+    pub(super) fn polled_first(&self, local: &Local) {
+        if let Some(parent) = innermost(local) {
+            self.parent.store(parent.id(), Relaxed);
+        }
+    }
+
+    /// It was busy for so long more.
+    pub(super) fn add_busy(&self, nanoseconds: u64) {
+        self.busy.store(self.busy.load(Relaxed).saturating_add(nanoseconds), Relaxed);
+    }
+
+    pub(super) fn woke(&self, round: u32, now: u64) {
+        if self.round.load(Relaxed) == round {
+            self.woken.store(now, Relaxed);
+        }
+    }
+
+    pub(super) fn round(&self) -> u32 {
+        self.round.load(Relaxed)
+    }
+
+    /// What was awaited is over: the future is polled again, or dropped.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn resume(&self) {
+        wait::resumed(self.waits.swap(ptr::null_mut(), Acquire), clock::ticks());
+    }
+
+    #[inline(always)]
+    pub(super) fn has_waits(&self) -> bool {
+        !self.waits.load(Relaxed).is_null()
+    }
+
+    /// It waits for this, too. Only for whoever polls it.
+    pub(super) fn waits_for(&self, wait: &'static Wait) {
+        wait.next().store(self.waits.load(Relaxed), Relaxed);
+        self.waits.store(ptr::from_ref(wait).cast_mut(), Release);
+    }
+
+    /// What it is and where, if it is still the same when all of that was read.
+    fn look(&'static self, until: u64) -> Option<Seen> {
+        let round = self.round.load(Acquire);
+        let born = self.born.load(Relaxed);
+        if round & 1 == 0 || born.wrapping_sub(until) as i64 > 0 {
+            return None;
+        }
+        // SAFETY: null, or where a call stands, which is static.
+        let maker = unsafe { self.maker.load(Relaxed).as_ref() };
+        let seen = Seen {
+            site: self.site()?,
+            id: self.id(),
+            parent: self.parent.load(Relaxed),
+            born,
+            polls: 0,
+            busy: self.busy.load(Relaxed),
+            woken: self.woken.load(Relaxed),
+            labels: self.labels.get().map(Encoded::copy).unwrap_or_default(),
+            maker,
+            waits: Vec::new(),
+        };
+        fence(Acquire);
+        (self.round.load(Relaxed) == round).then_some(())?;
+        // It is polled as often as it likes meanwhile: waits are of one suspension, or there are none to be had.
+        for _ in 0..LOOKS {
+            let polls = self.polls.total();
+            fence(Acquire);
+            let waits = wait::list(self.waits.load(Acquire));
+            fence(Acquire);
+            if self.round.load(Relaxed) != round {
+                return None;
+            }
+            if self.polls.total() == polls {
+                return Some(Seen { polls, waits, ..seen });
+            }
+        }
+        Some(Seen { polls: self.polls.total(), ..seen })
+    }
+}
+
+/// How often waits are looked at that change all the time.
+const LOOKS: usize = 4;
+
+/// A future as a reader met it.
+pub(super) struct Seen {
+    pub(super) site: &'static FunctionSite,
+    pub(super) id: u64,
+    pub(super) parent: u64,
+    pub(super) born: u64,
+    pub(super) polls: u64,
+    pub(super) busy: u64,
+    pub(super) woken: u64,
+    pub(super) labels: Vec<u8>,
+    pub(super) maker: Option<&'static Location<'static>>,
+    pub(super) waits: Vec<wait::Seen>,
+}
+
+/// All futures that are alive, by their numbers. Those that were born while one looked are left out, so that who is there is
+/// there with all that are older.
+pub(super) fn all() -> Vec<Seen> {
+    let until = clock::ticks();
+    let mut all: Vec<Seen> = TASKS.iter().filter_map(|task| task.look(until)).collect();
+    all.sort_unstable_by_key(|seen| seen.id);
+    // One that ended, and was born again in a slot that was yet to be looked at.
+    all.dedup_by_key(|seen| seen.id);
+    all
+}
+
+/// How many are alive.
+pub(crate) fn count() -> usize {
+    TASKS.iter().filter(|task| task.round.load(Relaxed) & 1 == 1).count()
+}
+
+/// How often those that are alive were polled, by their functions.
+pub(crate) fn polls_by_site() -> HashMap<*const FunctionSite, u64> {
+    let mut polls = HashMap::new();
+    for task in TASKS.iter().filter(|task| task.round.load(Acquire) & 1 == 1) {
+        *polls.entry(task.site.load(Relaxed).cast_const()).or_default() += task.polls.total();
+    }
+    polls
+}
+
+/// Futures that found no room.
+pub(super) fn refused() -> u64 {
+    TASKS.refused()
+}
+
+/// The future that this thread is polling, the innermost one.
+fn innermost(local: &Local) -> Option<&'static Task> {
+    let scopes = local.scopes();
+    let noted = scopes.depth.load(Relaxed).min(local::MAX_SCOPES);
+    (0..noted).rev().find_map(|at| scopes.task(at))
+}
+
+fn labels_in_force(local: &Local) -> Option<&'static Encoded> {
+    let encoded = label::encoded();
+    if encoded.is_empty() {
+        return None;
+    }
+    let labels =
+        if local::is_registered(local) { LABELS.take(&local.spare.labels) } else { LABELS.take_alone() }?;
+    labels.set(encoded);
+    Some(labels)
+}
