@@ -446,7 +446,7 @@ fn waits_account_for_the_time_of_each() {
     }
     #[inline(never)]
     async fn nap() {
-        tokio::time::sleep(10 * MS).await;
+        tokio::time::sleep(10 * MS).await; // nap
     }
     #[profiled]
     async fn listener(mut receive: mpsc::Receiver<()>) {
@@ -454,7 +454,7 @@ fn waits_account_for_the_time_of_each() {
     }
     #[inline(never)]
     async fn hear(receive: &mut mpsc::Receiver<()>) -> Option<()> {
-        receive.recv().await
+        receive.recv().await // hear
     }
     alone("waits_account_for_the_time_of_each", || {
         tasks::set_stacks(Stacks::All);
@@ -475,7 +475,7 @@ fn waits_account_for_the_time_of_each() {
             // The last one lasts.
             let before = WAITED[1].load(SeqCst) as f64;
             thread::sleep(200 * MS);
-            let waiting = of_await("tasks::waits_account_for_the_time_of_each::hear", "delay") as f64;
+            let waiting = of_await("hear", "delay") as f64;
             let whole = begun.elapsed().as_nanos() as f64;
             assert!(
                 (0.95 * (before + 2e8)..=whole).contains(&waiting),
@@ -485,20 +485,21 @@ fn waits_account_for_the_time_of_each() {
             listener.await.unwrap();
         });
         for (n, name) in ["nap", "hear"].into_iter().enumerate() {
-            let name = format!("tasks::waits_account_for_the_time_of_each::{name}");
-            let (seen, own) = (of_await(&name, "delay") as f64, WAITED[n].load(SeqCst) as f64);
+            let (seen, own) = (of_await(name, "delay") as f64, WAITED[n].load(SeqCst) as f64);
             assert!((seen / own - 1.0).abs() < 0.05, "{name}: {seen} of {own}");
         }
-        assert_eq!(of_await("tasks::waits_account_for_the_time_of_each::nap", "waits"), 80);
+        assert_eq!(of_await("nap", "waits"), 80);
     });
 }
 
-/// What `await` has of stacks with this function.
-fn of_await(name: &str, value: &str) -> i64 {
+/// What `await` has of stacks through this place. The names of inlined functions need more debug information.
+fn of_await(place: &str, value: &str) -> i64 {
+    let place = line(place);
+    let at = |file: &str, line: i64| format!("{file}:{line}").ends_with(&place);
     read("await")
         .samples()
         .iter()
-        .filter(|sample| sample.frames.iter().any(|frame| frame.name.starts_with(name)))
+        .filter(|sample| sample.frames.iter().any(|frame| at(&frame.file, i64::from(frame.line))))
         .map(|sample| sample.value(value))
         .sum()
 }
@@ -520,7 +521,7 @@ fn stacks_are_off_or_within_a_budget() {
                 return Poll::Ready(());
             }
             // As leaves do.
-            cx.waker().clone().wake();
+            cx.waker().clone().wake(); // give way
             Poll::Pending
         })
         .await;
@@ -530,17 +531,16 @@ fn stacks_are_off_or_within_a_budget() {
         while future.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending() {}
     }
     alone("stacks_are_off_or_within_a_budget", || {
-        const NAME: &str = "tasks::stacks_are_off_or_within_a_budget::give_way";
         assert_eq!(tasks::set_stacks(Stacks::Off), Stacks::Auto);
         run(1000);
-        assert_eq!(of_await(NAME, "waits"), 0);
+        assert_eq!(of_await("give way", "waits"), 0);
         assert_eq!(tasks::set_stacks(Stacks::All), Stacks::Off);
         run(1000);
-        assert_eq!(of_await(NAME, "waits"), 1000);
+        assert_eq!(of_await("give way", "waits"), 1000);
         tasks::set_stacks(Stacks::Auto);
         const MANY: u32 = 3_000_000;
         run(MANY);
-        let counted = of_await(NAME, "waits") - 1000;
+        let counted = of_await("give way", "waits") - 1000;
         // One in W is taken and counts for W, where W is such that 1 400 are taken in 100 ms, in which no more than 2
         // million are made: W is below 2 048, so that the standard error is below sqrt(2 048 x 3 million), 2.6 %. Five of
         // those.

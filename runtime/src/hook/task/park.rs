@@ -162,6 +162,8 @@ unsafe fn drop_wait(data: *const ()) {
 /// Notes that the future is about to wait, at the stack between here and its poll.
 #[inline(never)]
 fn suspend(local: &Local, polling: &Polling<'_>, weight: u32) -> Option<&'static Wait> {
+    // What follows is waited, too.
+    let since = clock::ticks();
     // The program's code, and so before anything of ours.
     let waker = polling.waker.clone();
     let mut frames = Frames::new();
@@ -185,7 +187,7 @@ fn suspend(local: &Local, polling: &Polling<'_>, weight: u32) -> Option<&'static
         let scope = scopes.innermost();
         AWAITED.get(Key { stack: frames.intern(), labels: labels(), scope, what: 0, rate: 0 })?
     };
-    let wait = Wait::begin(local, polling.task, bucket, weight, inner, waker).ok()?;
+    let wait = Wait::begin(local, polling.task, bucket, (since, weight), inner, waker).ok()?;
     polling.task.waits_for(wait);
     Some(wait)
 }

@@ -133,6 +133,9 @@ impl Leave {
                 task.add_busy(busy);
             }
         }
+        if let Some(task) = self.task.filter(|task| task.has_waits()) {
+            task.park();
+        }
         local::with(|local| pop(local, self.depth));
     }
 }

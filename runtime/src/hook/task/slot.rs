@@ -157,6 +157,13 @@ impl Task {
         wait::resumed(self.waits.swap(ptr::null_mut(), Acquire), clock::ticks());
     }
 
+    /// The poll is over, and it waits now.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn park(&self) {
+        wait::parked(self.waits.load(Relaxed));
+    }
+
     #[inline(always)]
     pub(super) fn has_waits(&self) -> bool {
         !self.waits.load(Relaxed).is_null()

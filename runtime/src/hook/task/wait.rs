@@ -8,7 +8,7 @@ use std::cell::UnsafeCell;
 use std::mem::MaybeUninit;
 use std::ptr;
 use std::sync::atomic::{
-    AtomicPtr, AtomicU32, AtomicU64, Ordering::AcqRel, Ordering::Acquire, Ordering::Relaxed,
+    AtomicBool, AtomicPtr, AtomicU32, AtomicU64, Ordering::AcqRel, Ordering::Acquire, Ordering::Relaxed,
     Ordering::Release,
 };
 use std::task::Waker;
@@ -35,6 +35,8 @@ pub(crate) struct Wait {
     uses: AtomicU32,
     /// `LASTS`, `BOOKING` or `OVER`.
     state: AtomicU32,
+    /// The poll is over in which it began.
+    parked: AtomicBool,
     /// Of the waker.
     clones: AtomicU32,
     /// The future, and the clones together.
@@ -62,6 +64,7 @@ impl Slot for Wait {
         link: AtomicPtr::new(ptr::null_mut()),
         uses: AtomicU32::new(0),
         state: AtomicU32::new(OVER),
+        parked: AtomicBool::new(false),
         clones: AtomicU32::new(0),
         holders: AtomicU32::new(0),
         weight: AtomicU32::new(0),
@@ -92,18 +95,20 @@ pub(super) struct Inner {
 const FRAME_BITS: u32 = 16;
 
 impl Wait {
-    /// `task` begins to wait, with this waker; it is told by the caller. `None` when memory is out.
+    /// `task` has begun to wait, since so many ticks, for as many as the weight says, with this waker; it is told by the
+    /// caller. The waker comes back when memory is out.
     pub(super) fn begin(
         local: &Local,
         task: &'static Task,
         bucket: &'static Bucket,
-        weight: u32,
+        (since, weight): (u64, u32),
         inner: [Inner; INNER],
         waker: Waker,
     ) -> Result<&'static Wait, Waker> {
         let slot =
             if local::is_registered(local) { WAITS.take(&local.spare.waits) } else { WAITS.take_alone() };
         let Some(wait) = slot else { return Err(waker) };
+        wait.parked.store(false, Relaxed);
         wait.clones.store(1, Relaxed);
         wait.holders.store(2, Relaxed);
         wait.weight.store(weight, Relaxed);
@@ -115,7 +120,7 @@ impl Wait {
         }
         // SAFETY: it is ours alone until the caller has a clone.
         unsafe { (*wait.waker.get()).write(waker) };
-        wait.since.store(clock::ticks(), Relaxed);
+        wait.since.store(since, Relaxed);
         wait.uses.store(wait.uses.load(Relaxed).wrapping_add(1), Relaxed);
         wait.state.store(LASTS, Release);
         Ok(wait)
@@ -172,7 +177,12 @@ impl Wait {
         if self.clones.fetch_sub(1, AcqRel) != 1 {
             return;
         }
-        self.end(clock::ticks());
+        if self.parked.load(Relaxed) {
+            self.end(clock::ticks());
+        } else {
+            // Kept and thrown away within one poll: nobody waited.
+            _ = self.state.compare_exchange(LASTS, OVER, AcqRel, Relaxed);
+        }
         // SAFETY: it was the last, so that nobody else reads it, and nobody drops it again.
         let waker = unsafe { (*self.waker.get()).assume_init_read() };
         self.release();
@@ -197,6 +207,15 @@ impl Wait {
     fn state_of(&self, uses: u32) -> u32 {
         let state = self.state.load(Acquire);
         if self.uses.load(Relaxed) == uses { state } else { OVER }
+    }
+}
+
+/// The poll is over in which these began.
+pub(super) fn parked(mut first: *const Wait) {
+    // SAFETY: the list is the future's, which holds every one in it, and the caller polls it.
+    while let Some(wait) = unsafe { first.as_ref() } {
+        wait.parked.store(true, Relaxed);
+        first = wait.link.load(Relaxed);
     }
 }
 
