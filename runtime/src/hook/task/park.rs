@@ -14,9 +14,8 @@ use std::ptr;
 use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::task::{RawWaker, RawWakerVTable, Waker};
 
-use super::slot::Task;
 use super::wait::{AWAITED, INNER, Inner, Wait};
-use crate::local::{self, Inside, Local, MAX_SCOPES};
+use crate::local::{self, Inside, Local, MAX_SCOPES, Scopes};
 use crate::stack::{self, Frames};
 use crate::store::Labels;
 use crate::store::bucket::Key;
@@ -64,23 +63,21 @@ pub(super) fn is_wanted(waker: &Waker) -> bool {
     MODE.load(Relaxed) != OFF && !ptr::eq(waker.vtable(), &POLLING)
 }
 
-/// What the waker points to that a future is polled with, for as long as the poll lasts.
+/// What the waker points to that a future is polled with, for as long as the poll lasts. Its place is the mark that the poll's
+/// scope has: so whoever clones the waker on the thread that polls finds the scope.
 pub(super) struct Polling<'a> {
     waker: &'a Waker,
-    task: &'static Task,
-    /// The thread that polls.
-    local: *const Local,
-    /// The future's own scope.
-    depth: usize,
-    /// How many this suspension stands for; 0: it is not looked at.
-    weight: Cell<Option<u32>>,
+    /// How many this suspension stands for, times two, with a bit that tells that this has been drawn. If it is 0 then nobody
+    /// looks.
+    weight: Cell<u64>,
 }
+
+const DRAWN: u64 = 1;
 
 impl<'a> Polling<'a> {
     #[inline(always)]
-    pub(super) fn new(waker: &'a Waker, task: &'static Task, depth: usize) -> Polling<'a> {
-        let local = local::with(ptr::from_ref);
-        Polling { waker, task, local, depth, weight: Cell::new(None) }
+    pub(super) fn new(waker: &'a Waker) -> Polling<'a> {
+        Polling { waker, weight: Cell::new(0) }
     }
 
     /// The waker to poll with, as long as `self` stays where it is.
@@ -91,11 +88,17 @@ impl<'a> Polling<'a> {
     }
 
     fn weight(&self, local: &Local) -> u32 {
-        self.weight.get().unwrap_or_else(|| {
-            let weight = draw(local);
-            self.weight.set(Some(weight));
-            weight
-        })
+        if self.weight.get() == 0 {
+            self.weight.set(u64::from(draw(local)) << 1 | DRAWN);
+        }
+        (self.weight.get() >> 1) as u32
+    }
+
+    /// The scope of its poll, if this is the thread that polls.
+    fn depth(&self, scopes: &Scopes) -> Option<usize> {
+        let noted = scopes.depth.load(Relaxed).min(MAX_SCOPES);
+        let mark = ptr::from_ref(self).addr() as u64;
+        (0..noted).rev().find(|&at| scopes.mark(at) == mark && scopes.task(at).is_some())
     }
 }
 
@@ -108,11 +111,12 @@ unsafe fn clone_polling(data: *const ()) -> RawWaker {
     // SAFETY: as promised. Wakers may be cloned on any thread: only fields that never change are read on another.
     let polling = unsafe { &*data.cast::<Polling<'_>>() };
     let wait = local::with(|local| {
-        if !ptr::eq(local, polling.local) || local.inside.get() || local.locks.get() > 0 {
+        if local.inside.get() || local.locks.get() > 0 {
             return None;
         }
+        let depth = polling.depth(local.scopes())?;
         let weight = polling.weight(local);
-        if weight > 0 { suspend(local, polling, weight) } else { None }
+        if weight > 0 { suspend(local, polling, depth, weight) } else { None }
     });
     stack::stay();
     match wait {
@@ -161,11 +165,12 @@ unsafe fn drop_wait(data: *const ()) {
 
 /// Notes that the future is about to wait, at the stack between here and its poll.
 #[inline(never)]
-fn suspend(local: &Local, polling: &Polling<'_>, weight: u32) -> Option<&'static Wait> {
+fn suspend(local: &Local, polling: &Polling<'_>, depth: usize, weight: u32) -> Option<&'static Wait> {
     // What follows is waited, too.
     let since = clock::ticks();
     // The program's code, and so before anything of ours.
     let waker = polling.waker.clone();
+    let task = local.scopes().task(depth)?;
     let mut frames = Frames::new();
     let mut inner = [Inner::default(); INNER];
     let bucket = {
@@ -176,19 +181,19 @@ fn suspend(local: &Local, polling: &Polling<'_>, weight: u32) -> Option<&'static
         let noted = scopes.depth.load(Relaxed).min(MAX_SCOPES);
         // The profiled futures inside, and which of the frames are theirs.
         let mut room = inner.iter_mut();
-        for at in polling.depth + 1..noted {
-            let Some(task) = scopes.task(at) else { continue };
+        for at in depth + 1..noted {
+            let Some(inside) = scopes.task(at) else { continue };
             let Some(place) = room.next() else { break };
             let mut own = Frames::new();
             stack::capture_below(&mut own, scopes.mark(at));
-            *place = Inner { id: task.id(), frames: own.len as usize };
+            *place = Inner { id: inside.id(), frames: own.len as usize };
         }
         stack::stay();
         let scope = scopes.innermost();
         AWAITED.get(Key { stack: frames.intern(), labels: labels(), scope, what: 0, rate: 0 })?
     };
-    let wait = Wait::begin(local, polling.task, bucket, (since, weight), inner, waker).ok()?;
-    polling.task.waits_for(wait);
+    let wait = Wait::begin(local, task, bucket, (since, weight), inner, waker).ok()?;
+    task.waits_for(wait);
     Some(wait)
 }
 

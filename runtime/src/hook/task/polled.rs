@@ -164,8 +164,8 @@ impl<F: Future> Future for Polled<F> {
         let (leave, wraps) = enter(&this.origin, cx.waker(), mark.as_ptr().addr());
         let own;
         let mut context;
-        let cx = if let Some(task) = leave.task.filter(|_| wraps) {
-            own = mark.write(Polling::new(cx.waker(), task, leave.depth)).waker();
+        let cx = if wraps {
+            own = mark.write(Polling::new(cx.waker())).waker();
             // SAFETY: it outlives the poll below, and whoever is polled may not keep it for longer than that: it is to
             // work for any lifetime.
             let waker: &Waker = unsafe { &*std::ptr::from_ref::<Waker>(&own) };
