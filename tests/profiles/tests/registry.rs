@@ -4,6 +4,7 @@ use std::io;
 use std::path::Path;
 use std::process::Command;
 use std::sync::Barrier;
+use std::task::{Context, Waker};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -37,7 +38,8 @@ fn place(what: &str) -> String {
     format!(" (tests/profiles/tests/registry.rs:{line})")
 }
 
-const OURS: [&str; 8] = ["allocs", "block", "cpu", "functions", "goroutine", "heap", "mutex", "threads"];
+const OURS: [&str; 10] =
+    ["allocs", "await", "block", "cpu", "functions", "goroutine", "heap", "mutex", "tasks", "threads"];
 
 #[test]
 fn names_are_sorted_and_each_is_one_profiles() {
@@ -229,8 +231,18 @@ fn handles_request(n: u32) -> Vec<Vec<u8>> {
     (0..20).map(|n| Vec::with_capacity(1000 << (n % 8))).collect()
 }
 
-/// A bit of everything: allocations that stay and that go, contention, functions, CPU time, members.
+/// What waits for ever.
+#[profiled]
+async fn waits() {
+    tokio::sync::Notify::new().notified().await;
+}
+
+/// A bit of everything: allocations that stay and that go, contention, functions, CPU time, members, a future that waits.
 fn busy_program() -> Vec<Vec<u8>> {
+    let mut future = Box::pin(waits());
+    assert!(future.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+    // It is never dropped.
+    std::mem::forget(future);
     if cfg!(not(profiled_portable)) {
         profiled::cpu::set_continuous(1000).unwrap();
     }
@@ -307,17 +319,19 @@ fn all_profiles_of_a_busy_program_please_every_reader() {
             }
             for format in [Format::Text, Format::Verbose] {
                 // One block for each, for people and tools of panics, as Go's: `threads.rs` reads them.
-                if format == Format::Verbose && ["goroutine", "threads"].contains(&name) {
+                if format == Format::Verbose && ["goroutine", "tasks", "threads"].contains(&name) {
                     continue;
                 }
                 let theirs = through_pprof(&plain, &written(&snapshot, format));
                 let texts = match name {
                     "cpu" => vec![(0, "samples".to_owned())],
+                    // Readers of text call the first of two by their own name.
+                    "await" => vec![(0, "waits".to_owned()), (1, "delay".to_owned())],
                     _ => ours.types.iter().map(|(kind, _)| (usize::MAX, kind.clone())).collect(),
                 };
                 for (index, kind) in texts {
                     let found = match theirs.types.get(index) {
-                        Some((first, _)) => theirs.total(first),
+                        Some((of_place, _)) => theirs.total(of_place),
                         None => theirs.total(&kind),
                     };
                     assert_eq!(found, ours.total(&kind), "{kind} of {name} as {format:?}");
@@ -327,7 +341,7 @@ fn all_profiles_of_a_busy_program_please_every_reader() {
         for name in
             OURS.iter().chain(&["example.com/connections", "registry::LOCK", "registry::handles_request"])
         {
-            let absent = cfg!(profiled_portable) && ["cpu", "goroutine", "threads"].contains(name);
+            let absent = cfg!(profiled_portable) && ["cpu", "threads"].contains(name);
             assert_eq!(empty.contains(name), absent, "{name} has nothing, or something");
         }
         drop(kept);
