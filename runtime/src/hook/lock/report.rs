@@ -37,7 +37,6 @@ const VALUES: [ValueType; 2] =
     [ValueType::new("contentions", "count"), ValueType::new("delay", "nanoseconds")];
 
 /// The rates of `block` and `mutex`, for all who book there.
-#[cfg_attr(not(profiled_interpose), expect(dead_code, reason = "nobody else does"))]
 pub(crate) fn rates() -> (u64, u64) {
     (BLOCK_RATE.load(Relaxed), MUTEX_FRACTION.load(Relaxed))
 }
@@ -179,7 +178,7 @@ fn folded(buckets: &Buckets) -> Option<String> {
 }
 
 /// Lock sites that were used, by id.
-fn sites() -> HashMap<u64, &'static LockSite> {
+pub(super) fn sites() -> HashMap<u64, &'static LockSite> {
     let used = |site: &&LockSite| site.id.load(Relaxed) != 0;
     crate::site::locks().filter(used).map(|site| (u64::from(site.id.load(Relaxed)), site)).collect()
 }

@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Acquire, Ordering::Relaxed, Orderin
 
 use super::book::{self, BLOCK, BLOCK_RATE, BucketCell};
 use crate::clock;
+use crate::store::Stack;
 use crate::store::bucket::Bucket;
 
 /// Waits that are shown at once; a page of slots costs memory when it is first used. Those that find no slot are
@@ -78,6 +79,16 @@ impl Waiting {
             Some((slot, state))
         });
         Waiting { slot, bucket, since, rate }
+    }
+
+    /// Its stack, if it is to be booked.
+    pub(super) fn stack(&self) -> Option<Stack> {
+        self.bucket.map(|bucket| bucket.key().stack)
+    }
+
+    /// Since when, in ticks.
+    pub(super) fn since(&self) -> u64 {
+        self.since
     }
 
     /// It ends now, after `delay` nanoseconds.

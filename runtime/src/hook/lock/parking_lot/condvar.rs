@@ -4,6 +4,7 @@ use std::mem::ManuallyDrop;
 use std::time::{Duration, Instant};
 use std::{fmt, ops};
 
+use super::family::holder::acquired;
 use super::{MutexGuard, WaitTimeoutResult, origin};
 use crate::hook::lock::sync::waits;
 
@@ -141,7 +142,7 @@ fn with<T: ?Sized, R>(
     // SAFETY: our guard says that it is locked, and stays the one that unlocks it.
     let mut inner = ManuallyDrop::new(unsafe { raw.lock.make_guard_unchecked() });
     let result = waits(|| wait(&mut inner));
-    raw.meter.acquired();
+    acquired(&raw.meter);
     result
 }
 

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::super::{api, origin};
+use super::holder::{acquired, tried};
 use super::tried::{counted, get, get_in_time};
 use crate::hook::lock::meter::Meter;
 
@@ -43,7 +44,7 @@ unsafe impl<L: api::RawMutex> api::RawMutex for RawMutexOf<L> {
     states! { RawMutex }
 
     method! { get lock Guard: acquired after try_lock }
-    method! { try try_lock Guard: acquired }
+    method! { try try_lock Guard: tried }
     method! { put unlock Guard: release }
 
     #[inline]
@@ -65,6 +66,6 @@ where
     type Duration = Duration;
     type Instant = Instant;
 
-    method! { try try_lock_for Guard: acquired after try_lock for Duration }
-    method! { try try_lock_until Guard: acquired after try_lock for Instant }
+    method! { try try_lock_for Guard: tried after try_lock for Duration }
+    method! { try try_lock_until Guard: tried after try_lock for Instant }
 }

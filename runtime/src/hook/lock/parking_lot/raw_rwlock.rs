@@ -5,6 +5,7 @@
 use std::time::{Duration, Instant};
 
 use super::super::{api, origin};
+use super::holder::{acquired, lowered, shared, tried, tried_shared};
 use super::tried::{counted, get, get_in_time};
 use crate::hook::lock::meter::Meter;
 
@@ -41,10 +42,10 @@ unsafe impl<L: api::RawRwLock> api::RawRwLock for RawRwLockOf<L> {
     states! { RawRwLock }
 
     method! { get lock_shared SharedGuard: shared after try_lock_shared }
-    method! { try try_lock_shared SharedGuard: shared }
+    method! { try try_lock_shared SharedGuard: tried_shared }
     method! { put unlock_shared SharedGuard: release_shared }
     method! { get lock_exclusive ExclusiveGuard: acquired after try_lock_exclusive }
-    method! { try try_lock_exclusive ExclusiveGuard: acquired }
+    method! { try try_lock_exclusive ExclusiveGuard: tried }
     method! { put unlock_exclusive ExclusiveGuard: release }
 
     #[inline]
@@ -74,10 +75,10 @@ unsafe impl<L: api::RawRwLockUpgrade> api::RawRwLockUpgrade for RawRwLockOf<L> {
     states! { RawRwLockUpgrade }
 
     method! { get lock_upgradable UpgradableGuard: shared after try_lock_upgradable }
-    method! { try try_lock_upgradable UpgradableGuard: shared }
+    method! { try try_lock_upgradable UpgradableGuard: tried_shared }
     method! { put unlock_upgradable UpgradableGuard: release_shared }
     method! { raise upgrade UpgradableGuard ExclusiveGuard: acquired after try_upgrade }
-    method! { try raise try_upgrade UpgradableGuard ExclusiveGuard: acquired }
+    method! { try raise try_upgrade UpgradableGuard ExclusiveGuard: tried }
 }
 
 // SAFETY: as above.
@@ -99,10 +100,10 @@ where
     type Duration = Duration;
     type Instant = Instant;
 
-    method! { try try_lock_shared_for SharedGuard: shared after try_lock_shared for Duration }
-    method! { try try_lock_shared_until SharedGuard: shared after try_lock_shared for Instant }
-    method! { try try_lock_exclusive_for ExclusiveGuard: acquired after try_lock_exclusive for Duration }
-    method! { try try_lock_exclusive_until ExclusiveGuard: acquired after try_lock_exclusive for Instant }
+    method! { try try_lock_shared_for SharedGuard: tried_shared after try_lock_shared for Duration }
+    method! { try try_lock_shared_until SharedGuard: tried_shared after try_lock_shared for Instant }
+    method! { try try_lock_exclusive_for ExclusiveGuard: tried after try_lock_exclusive for Duration }
+    method! { try try_lock_exclusive_until ExclusiveGuard: tried after try_lock_exclusive for Instant }
 }
 
 // SAFETY: as above.
@@ -110,8 +111,8 @@ unsafe impl<L> api::RawRwLockUpgradeTimed for RawRwLockOf<L>
 where
     L: api::RawRwLockUpgradeTimed<Duration = Duration, Instant = Instant>,
 {
-    method! { try try_lock_upgradable_for UpgradableGuard: shared after try_lock_upgradable for Duration }
-    method! { try try_lock_upgradable_until UpgradableGuard: shared after try_lock_upgradable for Instant }
-    method! { try raise try_upgrade_for UpgradableGuard ExclusiveGuard: acquired after try_upgrade for Duration }
-    method! { try raise try_upgrade_until UpgradableGuard ExclusiveGuard: acquired after try_upgrade for Instant }
+    method! { try try_lock_upgradable_for UpgradableGuard: tried_shared after try_lock_upgradable for Duration }
+    method! { try try_lock_upgradable_until UpgradableGuard: tried_shared after try_lock_upgradable for Instant }
+    method! { try raise try_upgrade_for UpgradableGuard ExclusiveGuard: tried after try_upgrade for Duration }
+    method! { try raise try_upgrade_until UpgradableGuard ExclusiveGuard: tried after try_upgrade for Instant }
 }

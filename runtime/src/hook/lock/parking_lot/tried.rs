@@ -94,5 +94,5 @@ pub(in super::super) fn get_in_time<R: Tried>(
     if tried.has() {
         return tried;
     }
-    meter.wait(|| Some(again()).filter(R::has), block, R::has)
+    meter.wait_in_time(|| Some(again()).filter(R::has), block, R::has)
 }

@@ -11,19 +11,19 @@ macro_rules! method {
         #[inline]
         fn $name(&self) {
             get(&self.meter, || self.raw().$again(), || self.raw().$name());
-            self.meter.$count();
+            $count(&self.meter);
         }
     };
     (try $name:ident $state:ident: $count:ident) => {
         #[inline]
         fn $name(&self) -> bool {
-            counted(self.raw().$name(), || self.meter.$count())
+            counted(self.raw().$name(), || $count(&self.meter))
         }
     };
     (try $name:ident $state:ident: $count:ident after $again:ident for $time:ty) => {
         fn $name(&self, time: $time) -> bool {
             let tried = get_in_time(&self.meter, || self.raw().$again(), || self.raw().$name(time));
-            counted(tried, || self.meter.$count())
+            counted(tried, || $count(&self.meter))
         }
     };
     (put $name:ident $state:ident: $release:ident) => {
@@ -39,19 +39,20 @@ macro_rules! method {
             self.meter.$release();
             // SAFETY: the caller holds it.
             unsafe { self.raw().$name() };
+            lowered(&self.meter);
         }
     };
     (raise $name:ident $from:ident $to:ident: $count:ident after $again:ident) => {
         unsafe fn $name(&self) {
             // SAFETY: the caller holds it, and does so until it has more.
             unsafe { get(&self.meter, || self.raw().$again(), || self.raw().$name()) };
-            self.meter.$count();
+            $count(&self.meter);
         }
     };
     (try raise $name:ident $from:ident $to:ident: $count:ident) => {
         unsafe fn $name(&self) -> bool {
             // SAFETY: the caller holds it.
-            counted(unsafe { self.raw().$name() }, || self.meter.$count())
+            counted(unsafe { self.raw().$name() }, || $count(&self.meter))
         }
     };
     (try raise $name:ident $from:ident $to:ident: $count:ident after $again:ident for $time:ty) => {
@@ -65,7 +66,7 @@ macro_rules! method {
                 unsafe { self.raw().$name(time) }
             };
             let tried = get_in_time(&self.meter, again, block);
-            counted(tried, || self.meter.$count())
+            counted(tried, || $count(&self.meter))
         }
     };
 }
@@ -88,7 +89,11 @@ use std::time::{Duration, Instant};
 use ::lock_api as api;
 use ::parking_lot as origin;
 
+use family::holder::{shared, tried_shared};
 use family::tried::{counted, get, get_in_time};
+
+/// Is `Send` if guards are.
+type Marker = <origin::RawMutex as api::RawMutex>::GuardMarker;
 
 pub use condvar::Condvar;
 pub use family::*;
@@ -96,7 +101,7 @@ pub use family::*;
 // SAFETY: as the other traits of this lock.
 unsafe impl<L: api::RawRwLockRecursive> api::RawRwLockRecursive for RawRwLockOf<L> {
     method! { get lock_shared_recursive SharedGuard: shared after try_lock_shared_recursive }
-    method! { try try_lock_shared_recursive SharedGuard: shared }
+    method! { try try_lock_shared_recursive SharedGuard: tried_shared }
 }
 
 // SAFETY: as above.
@@ -104,6 +109,6 @@ unsafe impl<L> api::RawRwLockRecursiveTimed for RawRwLockOf<L>
 where
     L: api::RawRwLockRecursiveTimed<Duration = Duration, Instant = Instant>,
 {
-    method! { try try_lock_shared_recursive_for SharedGuard: shared after try_lock_shared_recursive for Duration }
-    method! { try try_lock_shared_recursive_until SharedGuard: shared after try_lock_shared_recursive for Instant }
+    method! { try try_lock_shared_recursive_for SharedGuard: tried_shared after try_lock_shared_recursive for Duration }
+    method! { try try_lock_shared_recursive_until SharedGuard: tried_shared after try_lock_shared_recursive for Instant }
 }

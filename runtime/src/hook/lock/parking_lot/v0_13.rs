@@ -11,20 +11,20 @@ macro_rules! method {
         #[inline]
         fn $name(&self) -> Self::$state {
             let held = get(&self.meter, || self.raw().$again(), || self.raw().$name());
-            self.meter.$count();
+            $count(&self.meter);
             held
         }
     };
     (try $name:ident $state:ident: $count:ident) => {
         #[inline]
         fn $name(&self) -> Option<Self::$state> {
-            counted(self.raw().$name(), || self.meter.$count())
+            counted(self.raw().$name(), || $count(&self.meter))
         }
     };
     (try $name:ident $state:ident: $count:ident after $again:ident for $time:ty) => {
         fn $name(&self, time: $time) -> Option<Self::$state> {
             let tried = get_in_time(&self.meter, || self.raw().$again(), || self.raw().$name(time));
-            counted(tried, || self.meter.$count())
+            counted(tried, || $count(&self.meter))
         }
     };
     (put $name:ident $state:ident: $release:ident) => {
@@ -39,7 +39,9 @@ macro_rules! method {
         unsafe fn $name(&self, held: Self::$from) -> Self::$to {
             self.meter.$release();
             // SAFETY: the caller holds it.
-            unsafe { self.raw().$name(held) }
+            let held = unsafe { self.raw().$name(held) };
+            lowered(&self.meter);
+            held
         }
     };
     (raise $name:ident $from:ident $to:ident: $count:ident after $again:ident) => {
@@ -59,14 +61,14 @@ macro_rules! method {
                     self.meter.wait(again, block, |_| true)
                 }
             };
-            self.meter.$count();
+            $count(&self.meter);
             held
         }
     };
     (try raise $name:ident $from:ident $to:ident: $count:ident) => {
         unsafe fn $name(&self, held: Self::$from) -> Result<Self::$to, Self::$from> {
             // SAFETY: the caller holds it.
-            counted(unsafe { self.raw().$name(held) }, || self.meter.$count())
+            counted(unsafe { self.raw().$name(held) }, || $count(&self.meter))
         }
     };
     (try raise $name:ident $from:ident $to:ident: $count:ident after $again:ident for $time:ty) => {
@@ -81,9 +83,9 @@ macro_rules! method {
                     || less.take().and_then(|held| again(held).map_err(|held| less.set(Some(held))).ok());
                 // SAFETY: as above.
                 let block = || unsafe { self.raw().$name(less.take().expect("it was given back"), time) };
-                self.meter.wait(|| again().map(Ok), block, Result::is_ok)
+                self.meter.wait_in_time(|| again().map(Ok), block, Result::is_ok)
             });
-            counted(tried, || self.meter.$count())
+            counted(tried, || $count(&self.meter))
         }
     };
 }
@@ -117,9 +119,13 @@ use super::meter::Meter;
 use super::sync::waits;
 use super::{AtFirstUse, Lock, Maker, sealed};
 use crate::site::LockSite;
+use family::holder::acquired;
 use family::locks;
 
 pub use family::*;
+
+/// Is `Send` if guards are.
+type Marker = <origin::RawMutex as api::RawMutex>::Guard;
 
 /// The raw lock beneath [`RecursiveRwLock`].
 pub type RawRwLockRecursive = RawRwLockOf<origin::RawRwLockRecursive>;
@@ -151,7 +157,7 @@ impl RawCondvar {
     fn wait<R>(&self, mutex: &RawMutex, wait: impl FnOnce(&origin::RawCondvar, &origin::RawMutex) -> R) -> R {
         mutex.meter.release();
         let result = waits(|| wait(&self.0, mutex.raw()));
-        mutex.meter.acquired();
+        acquired(&mutex.meter);
         result
     }
 }

@@ -60,10 +60,10 @@ impl<T: ?Sized> Profiled<std::sync::Mutex<T>> {
     #[inline]
     pub fn try_lock(&self) -> TryLockResult<MutexGuard<'_, T>> {
         match self.lock.try_lock() {
-            Ok(inner) => Ok(MutexGuard::new(&self.meter, inner)),
+            Ok(inner) => Ok(MutexGuard::tried(&self.meter, inner)),
             Err(TryLockError::WouldBlock) => Err(TryLockError::WouldBlock),
             Err(TryLockError::Poisoned(poisoned)) => {
-                let guard = MutexGuard::new(&self.meter, poisoned.into_inner());
+                let guard = MutexGuard::tried(&self.meter, poisoned.into_inner());
                 Err(TryLockError::Poisoned(PoisonError::new(guard)))
             }
         }
@@ -134,6 +134,13 @@ impl<'a, T: ?Sized> MutexGuard<'a, T> {
     #[inline(always)]
     pub(super) fn new(meter: &'a Meter, inner: std::sync::MutexGuard<'a, T>) -> Self {
         meter.acquired();
+        MutexGuard { hold: Alone(meter), inner }
+    }
+
+    /// The same by who would not have waited.
+    #[inline(always)]
+    fn tried(meter: &'a Meter, inner: std::sync::MutexGuard<'a, T>) -> Self {
+        meter.tried();
         MutexGuard { hold: Alone(meter), inner }
     }
 

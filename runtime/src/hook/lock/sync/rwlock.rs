@@ -32,7 +32,7 @@ impl<T> Profiled<std::sync::RwLock<T>> {
 /// Reading and writing differ in names only.
 macro_rules! sides {
     ($(
-        $(#[$about:meta])* $lock:ident $slow:ident $try:ident $guard:ident $hold:ident $count:ident;
+        $(#[$about:meta])* $lock:ident $slow:ident $try:ident $guard:ident $hold:ident $count:ident $tried:ident;
     )*) => {
         impl<T: ?Sized> Profiled<std::sync::RwLock<T>> {$(
             $(#[$about])*
@@ -70,10 +70,10 @@ macro_rules! sides {
             #[inline]
             pub fn $try(&self) -> TryLockResult<$guard<'_, T>> {
                 match self.lock.$try() {
-                    Ok(inner) => Ok($guard::new(&self.meter, inner)),
+                    Ok(inner) => Ok($guard::tried(&self.meter, inner)),
                     Err(TryLockError::WouldBlock) => Err(TryLockError::WouldBlock),
                     Err(TryLockError::Poisoned(poisoned)) => {
-                        let guard = $guard::new(&self.meter, poisoned.into_inner());
+                        let guard = $guard::tried(&self.meter, poisoned.into_inner());
                         Err(TryLockError::Poisoned(PoisonError::new(guard)))
                     }
                 }
@@ -96,6 +96,12 @@ macro_rules! sides {
                 #[inline(always)]
                 fn new(meter: &'a Meter, inner: std::sync::$guard<'a, T>) -> Self {
                     meter.$count();
+                    $guard { hold: $hold(meter), inner }
+                }
+
+                #[inline(always)]
+                fn tried(meter: &'a Meter, inner: std::sync::$guard<'a, T>) -> Self {
+                    meter.$tried();
                     $guard { hold: $hold(meter), inner }
                 }
             }
@@ -126,9 +132,9 @@ macro_rules! sides {
 
 sides! {
     /// Waits until it may read, with others that read.
-    read read_slow try_read RwLockReadGuard Shared shared;
+    read read_slow try_read RwLockReadGuard Shared shared tried_shared;
     /// Waits until it may write, alone.
-    write write_slow try_write RwLockWriteGuard Alone acquired;
+    write write_slow try_write RwLockWriteGuard Alone acquired tried;
 }
 
 #[cfg(profiled_rust_1_92)]
@@ -139,7 +145,9 @@ impl<'a, T: ?Sized> RwLockWriteGuard<'a, T> {
         let RwLockWriteGuard { hold, inner } = s;
         let meter = hold.0;
         drop(hold);
-        RwLockReadGuard { hold: Shared(meter), inner: std::sync::RwLockWriteGuard::downgrade(inner) }
+        let inner = std::sync::RwLockWriteGuard::downgrade(inner);
+        meter.downgraded();
+        RwLockReadGuard { hold: Shared(meter), inner }
     }
 }
 

@@ -204,7 +204,7 @@ pub struct SemaphorePermit<'a> {
 
 impl<'a> SemaphorePermit<'a> {
     fn new(semaphore: &'a Semaphore, inner: sync::SemaphorePermit<'a>) -> SemaphorePermit<'a> {
-        semaphore.meter.shared();
+        semaphore.meter.shared_by_any();
         SemaphorePermit { hold: Shared(&semaphore.meter), inner, semaphore }
     }
 
