@@ -171,6 +171,7 @@ impl Teller {
 
     fn thread(&self, number: u32) -> String {
         match self.threads.get(&number) {
+            Some((name, tid)) if name.is_empty() => format!("({tid})"),
             Some((name, tid)) => format!("{name:?} ({tid})"),
             None => "that has ended".to_owned(),
         }
