@@ -24,7 +24,7 @@ pub(crate) fn count_of_charges() -> usize {
     0
 }
 
-pub(crate) fn waits() -> impl Iterator<Item = Row> {
+pub(crate) fn waits(_apart: bool) -> impl Iterator<Item = Row> {
     std::iter::empty()
 }
 

@@ -101,6 +101,7 @@ impl Drop for OwnWait {
 /// In a forked child nobody waits.
 pub(crate) fn after_fork_in_child() {
     table::after_fork_in_child();
+    wait::WAITING.after_fork_in_child();
 }
 
 /// Whether an event of this probability is taken.

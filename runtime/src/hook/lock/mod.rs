@@ -34,7 +34,7 @@ pub(crate) use meter::Stats;
 pub use region::{Region, region};
 pub(crate) use report::profile_of;
 #[cfg_attr(not(profiled_interpose), expect(unused_imports, reason = "nobody else books"))]
-pub(crate) use report::rates;
+pub(crate) use report::{rates, with_waiting};
 
 /// Whoever waited in the parent does not wait here.
 pub(crate) fn after_fork_in_child() {

@@ -5,7 +5,7 @@ use std::time::SystemTime;
 
 use super::book::{self, BLOCK, BLOCK_RATE, COUNT_SCALE, MUTEX, MUTEX_FRACTION};
 use super::meter::Stats;
-use super::waiting::{self, Seen};
+use super::waiting;
 use crate::hook::interpose;
 use crate::profile::{Entry, Profile, Source, View};
 use crate::record::{Kind, ValueType, pseudo};
@@ -76,7 +76,7 @@ impl Block {
     fn all(&self, name: &'static str, apart: bool) -> Snapshot {
         let sites = sites();
         let mut rows = rows(&sites, apart);
-        rows.extend(interpose::waits());
+        rows.extend(interpose::waits(apart));
         let shape = Shape::Contention { mutex: false };
         let mut comments = vec![match BLOCK_RATE.load(Relaxed) {
             0 => "block sampling is off; what is shown was recorded before".to_owned(),
@@ -187,26 +187,27 @@ pub(super) fn sites() -> HashMap<u64, &'static LockSite> {
 /// a row of its own with `state=waiting`.
 fn rows(sites: &HashMap<u64, &'static LockSite>, apart: bool) -> Vec<Row> {
     let waits = waiting::all();
-    let mut by_bucket: HashMap<usize, Vec<&Seen>> = HashMap::new();
-    for wait in &waits {
-        by_bucket.entry(std::ptr::from_ref(wait.bucket).addr()).or_default().push(wait);
-    }
+    let by_bucket = waiting::by_bucket(&waits);
     let mut rows = Vec::new();
     for bucket in BLOCK.iter() {
         let waits = by_bucket.get(&std::ptr::from_ref(bucket).addr());
         let ([count, delay], [waits, so_far]) = waiting::values(bucket, waits.map_or(&[], Vec::as_slice));
         let booked = row(bucket, [count, delay], sites);
-        let mut row = booked;
-        if apart {
-            rows.push(booked);
-            row.key.tags = Labels::of(&[("state", "waiting")]);
-            row.values = [0; MAX_VALUES];
-        }
-        row.values[0] += waits as i64;
-        row.values[1] += so_far as i64;
-        rows.push(row);
+        rows.extend(with_waiting(booked, [waits, so_far], apart));
     }
     rows
+}
+
+/// A row with those of it that still wait, in a row of their own if they are to be told `apart`.
+pub(crate) fn with_waiting(booked: Row, [waits, so_far]: [u64; 2], apart: bool) -> impl Iterator<Item = Row> {
+    let mut row = booked;
+    if apart {
+        row.key.tags = Labels::of(&[("state", "waiting")]);
+        row.values = [0; MAX_VALUES];
+    }
+    row.values[0] += waits as i64;
+    row.values[1] += so_far as i64;
+    apart.then_some(booked).into_iter().chain([row])
 }
 
 /// A bucket's row, of the values that were read.
