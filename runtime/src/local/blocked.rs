@@ -244,7 +244,7 @@ mod tests {
             });
             let mut n = 0;
             // On one processor the two take turns by the tick.
-            while seen.load(Relaxed) < 1_000 {
+            while seen.load(Relaxed) < 100_000 {
                 n += 1;
                 let lock = Box::new(held_by(n));
                 _ = blocked.begin(wait(Some(&lock), n));

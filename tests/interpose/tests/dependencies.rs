@@ -43,10 +43,11 @@ fn a_pipeline_of_parking_lot_and_crossbeam() {
     // Nothing that is parked is left without its class.
     let nameless = of(&block, "futex");
     assert!(nameless.is_empty(), "{nameless:#?}");
-    // Who reports holds the lock for 2 ms at a time, the others for less than a microsecond.
+    // Who reports holds the lock for 5 ms at a time, the others for less than a microsecond, unless they lose their processor
+    // with it in hand.
     let charged = |function: &str| delay(&mutex.find(&[function]));
     let (reports, counts) = (charged("pipeline::reports"), charged("pipeline::counts_words"));
-    assert!(reports > 3.0 * counts && reports > 10e6, "{reports} and {counts} of {:#?}", mutex.samples());
+    assert!(reports > counts && reports > 100e6, "{reports} and {counts} of {:#?}", mutex.samples());
     assert!(
         mutex.comments.iter().any(|comment| comment.starts_with("interpose: active")),
         "{:?}",

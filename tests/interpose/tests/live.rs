@@ -4,7 +4,7 @@ use std::sync::{Barrier, Mutex, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use profiled_test_interpose::{alone, delay, of, read, stress, take_all};
+use profiled_test_interpose::{alone, delay, of, read, stress, take_all, text};
 
 #[inline(never)]
 fn waits_for_plain(lock: &Mutex<u32>) {
@@ -108,6 +108,31 @@ fn totals_only_grow() {
                 (before, looks) = (now, looks + 1);
             }
             assert!(before > 0 && looks > 3, "{before} at {looks} looks");
+        });
+    });
+}
+
+/// Where nothing is known of who holds it, it is listed as a wait all the same, and is no deadlock.
+#[test]
+fn full_text_of_deadlocks_lists_waits_for_futexes() {
+    alone("full_text_of_deadlocks_lists_waits_for_futexes", || {
+        let plain = Mutex::new(0);
+        let held = plain.lock().unwrap();
+        thread::scope(|scope| {
+            scope.spawn(|| waits_for_plain(&plain));
+            let begin = Instant::now();
+            let all = loop {
+                let all = text("deadlock", 2);
+                if all.contains("waits_for_plain") {
+                    break all;
+                }
+                assert!(begin.elapsed() < Duration::from_secs(60), "{all}");
+                thread::sleep(Duration::from_millis(5));
+            };
+            assert!(all.contains("for a futex, whose holder is not known, at"), "{all}");
+            assert!(all.contains("# 0 deadlocks, 0 lock order inversions; 1 waiting thread in all"), "{all}");
+            assert!(!text("deadlock", 1).contains("waits_for_plain"), "in full only");
+            drop(held);
         });
     });
 }

@@ -708,8 +708,13 @@ fn a_forked_child_has_no_deadlock_of_its_parents() {
             unsafe { libc::alarm(60) };
             let fine =
                 text("deadlock", 2).contains("0 deadlocks, 0 lock order inversions; 0 waiting threads");
+            // Nor does a thread that is new here, and has what another one left.
             let lock = Mutex::new(1);
-            drop(lock.lock());
+            let nobody = || {
+                drop(lock.lock());
+                text("deadlock", 2).contains("; 0 waiting threads")
+            };
+            let fine = fine && thread::scope(|scope| scope.spawn(nobody).join().unwrap()) && nobody();
             // SAFETY: ends the process at once.
             unsafe { libc::_exit(i32::from(!fine)) };
         }

@@ -34,7 +34,7 @@ use crate::local;
 use crate::store::bucket::{Bucket, Buckets};
 use crate::sys::interpose as sys;
 
-pub(crate) use report::{charges, comments, count_of_charges, count_of_waits, waits};
+pub(crate) use report::{charges, comments, count_of_charges, count_of_waits, status, waiting, waits};
 
 /// The innermost frames of those who wait at one kind of word.
 type Kind = Bucket<()>;

@@ -46,6 +46,17 @@ pub(crate) fn waits(apart: bool) -> impl Iterator<Item = Row> {
     rows.collect::<Vec<_>>().into_iter()
 }
 
+/// Who waits right now: the thread's number, or 0, nanoseconds, the stack.
+pub(crate) fn waiting() -> Vec<(u32, u64, Stack)> {
+    let waits = wait::WAITING.all(wait::SHOWN);
+    waits.iter().map(|wait| (wait.thread, wait.delay, wait.bucket.key().stack)).collect()
+}
+
+/// Whether it is active, for people.
+pub(crate) fn status() -> Option<&'static str> {
+    Some(if is_active() { "interpose: active" } else { "interpose: inactive" })
+}
+
 /// Those who made them wait, for whatever it was; and what nobody is charged for.
 pub(crate) fn charges() -> impl Iterator<Item = Row> {
     let charged = MUTEX.iter().filter_map(|bucket| {

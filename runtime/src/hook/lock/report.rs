@@ -64,11 +64,11 @@ impl Source for Block {
     }
 
     fn rate(&self) -> Option<String> {
-        Some(match BLOCK_RATE.load(Relaxed) {
+        Some(with_status(match BLOCK_RATE.load(Relaxed) {
             0 => "off".to_owned(),
             1 => "every wait".to_owned(),
             rate => format!("1 sample in {rate} ns waited"),
-        })
+        }))
     }
 }
 
@@ -91,6 +91,14 @@ impl Block {
         comments.extend(interpose::comments());
         comments.extend(label::losses());
         finish(name, rows, shape, comments, None)
+    }
+}
+
+/// A rate, and whether waits of the whole process are seen.
+fn with_status(rate: String) -> String {
+    match interpose::status() {
+        Some(status) => format!("{rate}; {status}"),
+        None => rate,
     }
 }
 
@@ -128,7 +136,7 @@ impl Source for Mutexes {
     }
 
     fn rate(&self) -> Option<String> {
-        Some(mutex_rate())
+        Some(with_status(mutex_rate()))
     }
 }
 

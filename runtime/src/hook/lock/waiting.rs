@@ -7,7 +7,7 @@
 //! Totals only grow: a reader adds what still waits *after* it has read a bucket to what it read, and looks again when a
 //! wait has ended meanwhile. See [`values`].
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, Ordering::Acquire, Ordering::Relaxed, Ordering::Release};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Acquire, Ordering::Relaxed, Ordering::Release};
 
 use super::book::{self, BLOCK, BLOCK_RATE};
 use crate::clock;
@@ -36,6 +36,8 @@ struct Slot<V: 'static> {
     since: AtomicU64,
     /// The rate in force when it began.
     rate: AtomicU64,
+    /// The number of the thread that began it, or 0.
+    thread: AtomicU32,
 }
 
 /// What is booked of waits at one place.
@@ -152,6 +154,7 @@ impl<V: Booked> Table<V> {
                     bucket: Noted::new(),
                     since: AtomicU64::new(0),
                     rate: AtomicU64::new(0),
+                    thread: AtomicU32::new(0),
                 }
             }; SLOTS],
         )
@@ -168,6 +171,7 @@ impl<V: Booked> Table<V> {
         slot.bucket.set(Some(bucket));
         slot.since.store(since, Relaxed);
         slot.rate.store(rate, Relaxed);
+        slot.thread.store(crate::local::with(|local| local.number()), Relaxed);
         slot.state.store(state, Release);
         Some(Shown { slot, state })
     }
@@ -201,10 +205,16 @@ impl<V: Booked> Table<V> {
                 return None;
             }
             let (bucket, since) = (slot.bucket.get()?, slot.since.load(Acquire));
-            let rate = slot.rate.load(Acquire);
+            let (rate, thread) = (slot.rate.load(Acquire), slot.thread.load(Acquire));
             let delay = clock::elapsed(since, clock::ticks());
             let same = slot.state.load(Relaxed) == state;
-            (same && delay >= rate.max(least) && delay > 0).then_some(Seen { slot, state, bucket, delay })
+            (same && delay >= rate.max(least) && delay > 0).then_some(Seen {
+                slot,
+                state,
+                bucket,
+                thread,
+                delay,
+            })
         };
         self.0.iter().filter_map(seen).collect()
     }
@@ -220,7 +230,11 @@ pub(crate) struct Seen<V: 'static> {
     slot: &'static Slot<V>,
     state: u64,
     pub(crate) bucket: &'static Bucket<V>,
-    delay: u64,
+    /// The number of the thread that began it, or 0.
+    #[cfg_attr(not(profiled_interpose), expect(dead_code, reason = "nobody else asks"))]
+    pub(crate) thread: u32,
+    /// Nanoseconds so far.
+    pub(crate) delay: u64,
 }
 
 /// All who wait now for what is ours.

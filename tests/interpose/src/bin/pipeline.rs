@@ -47,6 +47,10 @@ fn reads_files(sender: &Sender<u64>) {
 #[inline(never)]
 fn counts_words(receiver: &Receiver<u64>, counts: &Counts) {
     while let Ok(file) = receiver.recv() {
+        if (25..28).contains(&(file % 50)) {
+            // Nobody takes any for a while.
+            std::thread::sleep(Duration::from_millis(20));
+        }
         for word in 0..WORDS {
             works(Duration::from_micros(20));
             *counts.lock().entry(file * word % 17).or_default() += 1;
@@ -54,15 +58,17 @@ fn counts_words(receiver: &Receiver<u64>, counts: &Counts) {
     }
 }
 
-/// Looks at all of them from time to time, and takes its time.
+/// Looks at all of them until there are no more, and takes its time.
 #[inline(never)]
 fn reports(counts: &Counts) {
-    for _ in 0..30 {
+    loop {
         let counts = counts.lock();
-        std::thread::sleep(Duration::from_millis(2));
-        std::hint::black_box(counts.len());
+        std::thread::sleep(Duration::from_millis(5));
+        if counts.values().sum::<u64>() == FILES * WORDS {
+            return;
+        }
         drop(counts);
-        std::thread::sleep(Duration::from_micros(500));
+        std::thread::sleep(Duration::from_millis(1));
     }
 }
 

@@ -5,6 +5,7 @@ use std::time::{Duration, SystemTime};
 use super::graph::{self, Graph, Waiter};
 use super::order::{self, Inversion};
 use crate::fork::Lock;
+use crate::hook::interpose;
 use crate::hook::lock::report::{rates, sites};
 use crate::local::Thread;
 use crate::local::held::Hold;
@@ -37,8 +38,9 @@ impl Source for Deadlock {
         for (inversion, number) in inversions.iter().zip(1..) {
             teller.inversion(inversion, number, &mut told);
         }
-        teller.others(&graph, &mut told);
-        finish(name, told, summary(&graph, &inversions))
+        let futexes = interpose::waiting();
+        teller.others(&graph, &futexes, &mut told);
+        finish(name, told, summary(&graph, &inversions, futexes.len()))
     }
 
     fn is_cumulative(&self) -> bool {
@@ -298,7 +300,7 @@ impl Teller {
     }
 
     /// All who wait and are in no deadlock: in full text only.
-    fn others(&self, graph: &Graph, told: &mut Told) {
+    fn others(&self, graph: &Graph, futexes: &[(u32, u64, Stack)], told: &mut Told) {
         let in_cycle = |place: usize| graph.cycles.iter().any(|cycle| cycle.contains(&place));
         let mut others = Told::default();
         for (place, waiter) in graph.waiters.iter().enumerate() {
@@ -311,6 +313,14 @@ impl Teller {
             for hold in &waiter.held {
                 self.holds(hold, &mut others);
             }
+        }
+        for &(thread, time, stack) in futexes {
+            let who =
+                if thread == 0 { "a thread".to_owned() } else { format!("thread {}", self.thread(thread)) };
+            others.line(String::new());
+            let time = short(Duration::from_nanos(time));
+            others.line(format!("{who} has waited {time} for a futex, whose holder is not known, at"));
+            others.stack(Some(stack));
         }
         told.report.extend(others.report.into_iter().map(|part| Part::InFull(Box::new(part))));
     }
@@ -336,13 +346,13 @@ fn short(time: Duration) -> String {
     format!("{time:.1?}")
 }
 
-fn summary(graph: &Graph, inversions: &[Inversion]) -> Vec<String> {
+fn summary(graph: &Graph, inversions: &[Inversion], futexes: usize) -> Vec<String> {
     let count = |n: usize, what: &str| format!("{n} {what}{}", if n == 1 { "" } else { "s" });
     let mut comments = vec![format!(
         "{}, {}; {} in all",
         count(graph.cycles.len(), "deadlock"),
         count(inversions.len(), "lock order inversion"),
-        count(graph.waiters.len(), "waiting thread"),
+        count(graph.waiters.len() + futexes, "waiting thread"),
     )];
     comments.extend(order::comments());
     if rates().0 == 0 {
