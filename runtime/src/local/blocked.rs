@@ -13,14 +13,42 @@ use std::sync::atomic::{
     Ordering::Release,
 };
 
+use super::held::Access;
 use crate::store::{Stack, StackCell};
 
 /// The state's lowest bits. Above them is the round: each wait of a thread has its own.
 const WAITING: u64 = 1;
 const PINNED: u64 = 2;
-/// It gives up by itself.
-const IN_TIME: u64 = 4;
-const ROUND: u64 = 8;
+/// How it waits, from here on: see `Manner`.
+const MANNER: u32 = 2;
+const ROUND: u64 = 64;
+
+/// How a thread waits for a lock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Manner {
+    /// What it is to have then.
+    pub(crate) wants: Access,
+    /// It gives up by itself.
+    pub(crate) in_time: bool,
+    /// It has the lock already, [upgradable](Access::Upgradable).
+    pub(crate) raises: bool,
+}
+
+impl Manner {
+    pub(crate) const fn of(wants: Access) -> Manner {
+        Manner { wants, in_time: false, raises: false }
+    }
+
+    fn bits(self) -> u64 {
+        let bits = u64::from(self.in_time) | u64::from(self.raises) << 1 | (self.wants as u64) << 2;
+        bits << MANNER
+    }
+
+    fn of_state(state: u64) -> Manner {
+        let bits = state >> MANNER;
+        Manner { wants: Access::of((bits >> 2 & 3) as u32), in_time: bits & 1 != 0, raises: bits & 2 != 0 }
+    }
+}
 
 /// What a lock says of itself to those who look at its waiters.
 #[derive(Debug)]
@@ -58,8 +86,7 @@ pub(crate) struct Wait<'a> {
     /// Ticks.
     pub(crate) since: u64,
     pub(crate) stack: Option<Stack>,
-    /// It gives up by itself.
-    pub(crate) in_time: bool,
+    pub(crate) manner: Manner,
 }
 
 /// A wait as it was seen. Two that are equal are one wait, and it went on from the one look to the other.
@@ -75,7 +102,7 @@ pub(crate) struct Seen {
     pub(crate) site: u32,
     pub(crate) since: u64,
     pub(crate) stack: Option<Stack>,
-    pub(crate) in_time: bool,
+    pub(crate) manner: Manner,
 }
 
 impl Blocked {
@@ -97,7 +124,7 @@ impl Blocked {
             site: self.site.load(Relaxed),
             since: self.since.load(Relaxed),
             stack: self.stack.get(),
-            in_time: self.state.load(Relaxed) & IN_TIME != 0,
+            manner: Manner::of_state(self.state.load(Relaxed)),
         });
         if outer.is_some() {
             self.idle();
@@ -107,7 +134,7 @@ impl Blocked {
             site: wait.site,
             since: wait.since,
             stack: wait.stack,
-            in_time: wait.in_time,
+            manner: wait.manner,
         });
         outer
     }
@@ -125,9 +152,8 @@ impl Blocked {
         self.site.store(wait.site, Relaxed);
         self.since.store(wait.since, Relaxed);
         self.stack.set(wait.stack);
-        let in_time = if wait.in_time { IN_TIME } else { 0 };
         let round = (self.state.load(Relaxed) & !(ROUND - 1)).wrapping_add(ROUND);
-        self.state.store(round | in_time | WAITING, Release);
+        self.state.store(round | wait.manner.bits() | WAITING, Release);
     }
 
     fn idle(&self) {
@@ -165,7 +191,7 @@ impl Blocked {
             site: self.site.load(Relaxed),
             since: self.since.load(Relaxed),
             stack: self.stack.get(),
-            in_time: state & IN_TIME != 0,
+            manner: Manner::of_state(state),
         };
         self.state.fetch_and(!PINNED, Release);
         Some(seen)
@@ -184,7 +210,7 @@ pub(crate) struct Outer {
     site: u32,
     since: u64,
     stack: Option<Stack>,
-    in_time: bool,
+    manner: Manner,
 }
 
 #[cfg(test)]
@@ -192,7 +218,8 @@ mod tests {
     use super::*;
 
     fn wait(lock: Option<&Identity>, site: u32) -> Wait<'_> {
-        Wait { lock, site, since: 5, stack: None, in_time: site == 9 }
+        let manner = Manner { wants: Access::of(site % 3), in_time: site == 9, raises: site == 3 };
+        Wait { lock, site, since: 5, stack: None, manner }
     }
 
     fn held_by(owner: u32) -> Identity {
@@ -205,7 +232,8 @@ mod tests {
         assert_eq!(blocked.look(), None);
         assert!(blocked.begin(wait(Some(&lock), 3)).is_none());
         let first = blocked.look().unwrap();
-        assert_eq!((first.owner, first.lock, first.site, first.since, first.in_time), (7, 70, 3, 5, false));
+        assert_eq!((first.owner, first.lock, first.site, first.since), (7, 70, 3, 5));
+        assert_eq!(first.manner, wait(None, 3).manner);
         assert_eq!(blocked.look(), Some(first), "the same wait");
         lock.owner.store(0, Relaxed);
         assert_eq!(blocked.look().unwrap().owner, 0);
@@ -223,7 +251,7 @@ mod tests {
         assert_eq!(blocked.look().unwrap().site, 3);
         blocked.end(outer);
         let seen = blocked.look().unwrap();
-        assert_eq!((seen.site, seen.place, seen.in_time), (9, 0, true));
+        assert_eq!((seen.site, seen.place, seen.manner), (9, 0, wait(None, 9).manner));
         blocked.end(None);
         assert_eq!(blocked.look(), None);
     }

@@ -11,12 +11,44 @@ use crate::store::{Stack, StackCell};
 /// Locks that a thread holds at once. What is beyond them is not known, and counted.
 pub(crate) const MAX_HELD: usize = 32;
 
+/// How a lock is held, or is to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Access {
+    Alone,
+    /// With others who read, and nobody else who may have more.
+    #[cfg_attr(
+        not(any(feature = "parking_lot", feature = "parking_lot_0_13")),
+        expect(dead_code, reason = "theirs alone")
+    )]
+    Upgradable,
+    Shared,
+}
+
+impl Access {
+    /// Of its number.
+    pub(super) const fn of(number: u32) -> Access {
+        match number {
+            0 => Access::Alone,
+            1 => Access::Upgradable,
+            _ => Access::Shared,
+        }
+    }
+
+    /// Whether who holds it so keeps others from this.
+    pub(crate) fn excludes(self, wanted: Access) -> bool {
+        match (self, wanted) {
+            (Access::Alone, _) | (_, Access::Alone) => true,
+            (mine, theirs) => mine == Access::Upgradable && theirs == mine,
+        }
+    }
+}
+
 struct Entry {
     /// The lock's number; 0 if there is none here.
     lock: AtomicU32,
     site: AtomicU32,
-    /// Whether others may hold it, too.
-    shared: AtomicU32,
+    /// The number of an `Access`.
+    access: AtomicU32,
     stack: StackCell,
 }
 
@@ -34,7 +66,7 @@ pub(crate) struct Held {
 pub(crate) struct Hold {
     pub(crate) lock: u32,
     pub(crate) site: u32,
-    pub(crate) shared: bool,
+    pub(crate) access: Access,
     /// Where it was taken.
     pub(crate) stack: Option<Stack>,
 }
@@ -48,7 +80,7 @@ impl Held {
                 Entry {
                     lock: AtomicU32::new(0),
                     site: AtomicU32::new(0),
-                    shared: AtomicU32::new(0),
+                    access: AtomicU32::new(0),
                     stack: StackCell::new(),
                 }
             }; MAX_HELD],
@@ -67,7 +99,7 @@ impl Held {
             (lock != 0).then(|| Hold {
                 lock,
                 site: entry.site.load(Relaxed),
-                shared: entry.shared.load(Relaxed) != 0,
+                access: Access::of(entry.access.load(Relaxed)),
                 stack: entry.stack.get(),
             })
         })
@@ -82,7 +114,7 @@ impl Held {
         let free = self.entries.iter().zip(1..).find(|(entry, _)| entry.lock.load(Relaxed) == 0);
         let Some((entry, next)) = free else { return false };
         entry.site.store(hold.site, Relaxed);
-        entry.shared.store(u32::from(hold.shared), Relaxed);
+        entry.access.store(hold.access as u32, Relaxed);
         entry.stack.set(hold.stack);
         entry.lock.store(hold.lock, Release);
         self.top.fetch_max(next, AcqRel);
@@ -107,7 +139,7 @@ mod tests {
     use super::*;
 
     fn hold(lock: u32) -> Hold {
-        Hold { lock, site: lock + 100, shared: lock == 3, stack: None }
+        Hold { lock, site: lock + 100, access: Access::of(lock % 3), stack: None }
     }
 
     fn locks(held: &Held) -> Vec<u32> {

@@ -1,13 +1,14 @@
 //! Every kind of lock that a thread holds and another one waits for: who waits for whom is told of each, with stacks of both.
 #![allow(clippy::significant_drop_tightening)] // they are held on purpose
 use std::hint::black_box;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Barrier};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use profiled::deadlock::check_order;
 use profiled::{parking_lot, parking_lot_0_13, profile_mutex};
-use profiled_test_profiles::{alone, read, text};
+use profiled_test_profiles::{alone, read, stress, text};
 
 /// Waits until the text says so. What happens for certain has all the time that there is.
 fn until(what: &str) -> String {
@@ -68,7 +69,7 @@ macro_rules! stuck {
         )*
 
         /// Starts all of them, and gives their names.
-        pub fn all_stuck() -> Vec<[&'static str; 2]> {
+        pub(super) fn all_stuck() -> Vec<[&'static str; 2]> {
             vec![$({
                 let left = Arc::new(profile_mutex!(concat!("of_", stringify!($left)), $lock));
                 let right = Arc::new(profile_mutex!(concat!("of_", stringify!($right)), $lock));
@@ -186,8 +187,10 @@ macro_rules! upgrades {
         fn $test() {
             alone(stringify!($test), || {
                 check_order(true);
-                let shared = Arc::new(profile_mutex!(concat!("of_", stringify!($reader)), ::$lock::RwLock::new(1)));
-                let own = Arc::new(profile_mutex!(concat!("of_", stringify!($writer)), ::$lock::Mutex::new(1)));
+                let shared =
+                    Arc::new(profile_mutex!(concat!("of_", stringify!($reader)), ::$lock::RwLock::new(1)));
+                let own =
+                    Arc::new(profile_mutex!(concat!("of_", stringify!($writer)), ::$lock::Mutex::new(1)));
                 let meet = Arc::new(Barrier::new(2));
                 let (shared_too, own_too, meet_too) = (shared.clone(), own.clone(), meet.clone());
                 named(stringify!($reader), move || {
@@ -215,3 +218,162 @@ macro_rules! upgrades {
 
 upgrades!(who_upgrades_waits_for_readers, parking_lot, reads_12, upgrades_12);
 upgrades!(who_upgrades_waits_for_readers_of_0_13, parking_lot_0_13, reads_13, upgrades_13);
+
+/// A reader that comes again while somebody waits to write waits for that one, who waits for it.
+macro_rules! reads_again {
+    ($test:ident, $lock:expr, $read:expr, $write:expr) => {
+        #[test]
+        fn $test() {
+            alone(stringify!($test), || {
+                check_order(true);
+                let shared = Arc::new(profile_mutex!("read again", $lock));
+                let (writes, reads) = (shared.clone(), shared);
+                let meet = Arc::new(Barrier::new(2));
+                let held = meet.clone();
+                named("writes", move || {
+                    held.wait();
+                    black_box(&call(&*writes, $write));
+                });
+                named("reads twice", move || {
+                    let once = call(&*reads, $read);
+                    meet.wait();
+                    while !text("deadlock", 2).contains("# thread \"writes\" (") {
+                        thread::sleep(Duration::from_millis(1));
+                    }
+                    black_box((&once, &call(&*reads, $read)));
+                });
+                let text = until("# 1 deadlock, ");
+                let reader = told_of(&text, "reads twice");
+                assert!(reader[0].contains(", behind \"writes\" ("), "{text}");
+                assert!(reader.iter().any(|line| line.starts_with("# it holds read again (")), "{text}");
+                let writer = told_of(&text, "writes");
+                assert!(writer[0].contains("held by \"reads twice\" ("), "{text}");
+                assert!(!writer.iter().any(|line| line.contains("it holds")), "{text}");
+                assert_eq!(read("deadlock").total("threads"), 2);
+            });
+        }
+    };
+}
+
+reads_again!(a_reader_comes_again, std::sync::RwLock::new(1), |l| l.read().unwrap(), |l| l.write().unwrap());
+reads_again!(a_reader_comes_again_to_0_12, ::parking_lot::RwLock::new(1), |l| l.read(), |l| l.write());
+reads_again!(a_reader_comes_again_to_0_13, ::parking_lot_0_13::RwLock::new(1), |l| l.read(), |l| l.write());
+
+/// Reads, writes, upgrades and downgrades, always in one order, while their order is looked at: nothing is reported. The
+/// last is a lock that one has upgradable and another one wants so, while a third one reads and waits for the second:
+/// that one only waits for the first.
+#[test]
+fn readers_and_writers_that_go_on_are_left_alone() {
+    alone("readers_and_writers_that_go_on_are_left_alone", || {
+        check_order(true);
+        let told = Arc::new(std::sync::Mutex::new(Vec::new()));
+        let into = told.clone();
+        let _watch = profiled::deadlock::watch(Duration::from_millis(1), move |cycle| {
+            into.lock().unwrap().push(cycle.to_string());
+        });
+        let std = profile_mutex!("on/std", std::sync::RwLock::new(0));
+        let first = profile_mutex!("on/first", ::parking_lot::RwLock::new(0));
+        let second = profile_mutex!("on/second", ::parking_lot_0_13::RwLock::new(0));
+        let sent = profile_mutex!("on/sent", ::tokio::sync::RwLock::new(0));
+        let last = profile_mutex!("on/last", ::parking_lot::Mutex::new(0));
+        let done = AtomicBool::new(false);
+        thread::scope(|scope| {
+            for n in 0..6_u64 {
+                let (std, first, second, sent, last, done) = (&std, &first, &second, &sent, &last, &done);
+                scope.spawn(move || {
+                    let mut random = n;
+                    while !done.load(Relaxed) {
+                        random = random.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(1);
+                        let what = |shift: u32| random >> shift & 3;
+                        match what(60) {
+                            0 => *std.write().unwrap() += 1,
+                            1 => _ = black_box(sent.blocking_read()),
+                            2 => *sent.blocking_write() += 1,
+                            _ => _ = black_box(std.read().unwrap()),
+                        }
+                        match what(56) {
+                            0 => {
+                                let up = first.upgradable_read();
+                                let write = parking_lot::RwLockUpgradableReadGuard::upgrade(up);
+                                let read = parking_lot::RwLockWriteGuard::downgrade(write);
+                                black_box((&read, &last.lock()));
+                            }
+                            1 => _ = black_box((&first.upgradable_read(), &last.lock())),
+                            2 => _ = black_box((&first.write(), &second.read(), &last.lock())),
+                            _ => {
+                                let read = first.read();
+                                black_box((&read, &first.read_recursive(), &second.read(), &last.lock()));
+                            }
+                        }
+                        match what(52) {
+                            0 => {
+                                let up = second.upgradable_read();
+                                let write = parking_lot_0_13::RwLockUpgradableReadGuard::upgrade(up);
+                                let up = parking_lot_0_13::RwLockWriteGuard::downgrade_to_upgradable(write);
+                                black_box((&up, &last.lock()));
+                            }
+                            1 => _ = black_box((&second.upgradable_read(), &last.lock())),
+                            2 => _ = black_box((&second.write(), &last.lock())),
+                            _ => _ = black_box((&second.read(), &last.lock())),
+                        }
+                    }
+                });
+            }
+            let begin = Instant::now();
+            while begin.elapsed() < stress() {
+                let profile = read("deadlock");
+                if !profile.samples().is_empty() {
+                    done.store(true, Relaxed);
+                    panic!("{profile:?}\n{}", text("deadlock", 2));
+                }
+            }
+            done.store(true, Relaxed);
+        });
+        assert!(told.lock().unwrap().is_empty(), "{told:?}");
+        let all = text("deadlock", 1);
+        assert!(all.contains("# 0 deadlocks, 0 lock order inversions; 0 waiting"), "{all}");
+
+        let (shared, own) = (&first, &last);
+        let meet = Barrier::new(4);
+        let (go, waits) = (&AtomicBool::new(false), |thread: &str| {
+            let begin = Instant::now();
+            while !text("deadlock", 2).contains(&format!("# thread \"{thread}\" (")) {
+                assert!(begin.elapsed() < Duration::from_secs(60), "{thread} does not wait");
+                thread::sleep(Duration::from_millis(1));
+            }
+        });
+        thread::scope(|scope| {
+            let meet = &meet;
+            spawn(scope, "has it", move || {
+                let up = shared.upgradable_read();
+                meet.wait();
+                while !go.load(Relaxed) {
+                    thread::sleep(Duration::from_millis(1));
+                }
+                black_box(&up);
+            });
+            spawn(scope, "wants it, too", move || {
+                let held = own.lock();
+                meet.wait();
+                black_box((&held, &shared.upgradable_read()));
+            });
+            spawn(scope, "reads it", move || {
+                let held = shared.read();
+                meet.wait();
+                black_box((&held, &own.lock()));
+            });
+            meet.wait();
+            waits("reads it");
+            waits("wants it, too");
+            let all = text("deadlock", 2);
+            go.store(true, Relaxed);
+            assert!(all.contains("# 0 deadlocks, "), "{all}");
+            let line = all.lines().find(|line| line.starts_with("# thread \"wants it, too\"")).unwrap();
+            assert!(line.contains("held by \"has it\" (") && !line.contains("reads it"), "{all}");
+        });
+    });
+}
+
+fn spawn<'s>(scope: &'s thread::Scope<'s, '_>, name: &str, f: impl FnOnce() + Send + 's) {
+    thread::Builder::new().name(name.to_owned()).spawn_scoped(scope, f).unwrap();
+}

@@ -7,7 +7,8 @@ use super::book;
 use super::deadlock::{self, Blocking, Taken};
 use super::waiting::Waiting;
 use crate::hook::interpose;
-use crate::local::blocked::{self, Identity};
+use crate::local::blocked::{self, Identity, Manner};
+use crate::local::held::Access;
 use crate::site::LockSite;
 use crate::store::histogram::Histogram;
 use crate::{clock, fork, local, stack, trap};
@@ -147,13 +148,13 @@ impl Meter {
     /// [`release`](Self::release).
     #[inline(always)]
     pub(super) fn acquired(&self) {
-        self.alone(Some(Taken { shared: false, waiting: true }));
+        self.alone(Some(Taken::waiting(Access::Alone)));
     }
 
     /// The same by a thread that would not have waited for ever.
     #[inline(always)]
     pub(super) fn tried(&self) {
-        self.alone(Some(Taken { shared: false, waiting: false }));
+        self.alone(Some(Taken::tried(Access::Alone)));
     }
 
     /// The same where another thread may release it: by a task, or with a guard that may be sent.
@@ -164,7 +165,7 @@ impl Meter {
     }
 
     #[inline(always)]
-    fn alone(&self, how: Option<Taken>) {
+    pub(super) fn alone(&self, how: Option<Taken>) {
         trap::not_in_handler(trap::LOCKS);
         local::with(|local| {
             if how.is_some() {
@@ -203,13 +204,13 @@ impl Meter {
     /// [`release_shared`](Self::release_shared).
     #[inline(always)]
     pub(super) fn shared(&self) {
-        self.with_others(Some(Taken { shared: true, waiting: true }));
+        self.with_others(Some(Taken::waiting(Access::Shared)));
     }
 
     /// The same by a thread that would not have waited for ever.
     #[inline(always)]
     pub(super) fn tried_shared(&self) {
-        self.with_others(Some(Taken { shared: true, waiting: false }));
+        self.with_others(Some(Taken::tried(Access::Shared)));
     }
 
     /// The same where another thread may release it.
@@ -220,7 +221,7 @@ impl Meter {
     }
 
     #[inline(always)]
-    fn with_others(&self, how: Option<Taken>) {
+    pub(super) fn with_others(&self, how: Option<Taken>) {
         trap::not_in_handler(trap::LOCKS);
         local::with(|local| match local.counter(self.id.load(Relaxed) & deadlock::mask()) {
             Some(counter) => counter.add(),
@@ -316,11 +317,11 @@ impl Meter {
         }
     }
 
-    /// Who held it alone shares it from now on, without having released it.
+    /// Who held it has less of it from now on, without having released it.
     #[allow(dead_code, reason = "which kinds of locks there are is a matter of features")]
-    pub(super) fn downgraded(&self) {
+    pub(super) fn downgraded(&self, to: Access) {
         if deadlock::checks() {
-            deadlock::taken(&self.identity, self.what() as u32, Taken { shared: true, waiting: false });
+            deadlock::taken(&self.identity, self.what() as u32, Taken::tried(to));
         }
         stack::stay();
     }
@@ -354,29 +355,7 @@ impl Meter {
     #[inline]
     pub(super) fn wait<R>(
         &self,
-        again: impl FnMut() -> Option<R>,
-        block: impl FnOnce() -> R,
-        has: impl FnOnce(&R) -> bool,
-    ) -> R {
-        self.wait_by(false, again, block, has)
-    }
-
-    /// The same by one that gives up after a while.
-    #[allow(dead_code, reason = "which kinds of locks there are is a matter of features")]
-    #[inline]
-    pub(super) fn wait_in_time<R>(
-        &self,
-        again: impl FnMut() -> Option<R>,
-        block: impl FnOnce() -> R,
-        has: impl FnOnce(&R) -> bool,
-    ) -> R {
-        self.wait_by(true, again, block, has)
-    }
-
-    #[inline]
-    fn wait_by<R>(
-        &self,
-        in_time: bool,
+        manner: Manner,
         mut again: impl FnMut() -> Option<R>,
         block: impl FnOnce() -> R,
         has: impl FnOnce(&R) -> bool,
@@ -390,7 +369,7 @@ impl Meter {
             }
         }
         wait.show();
-        let blocking = wait.blocks(in_time);
+        let blocking = wait.blocks(manner);
         let result = interpose::own_wait(block);
         drop(blocking);
         if has(&result) {
@@ -439,13 +418,13 @@ impl<'a> Wait<'a> {
     }
 
     /// It waits on this thread, and does nothing else.
-    fn blocks(&self, in_time: bool) -> Blocking {
+    fn blocks(&self, manner: Manner) -> Blocking {
         Blocking::begin(blocked::Wait {
             lock: Some(&self.meter.identity),
             site: self.meter.id.load(Relaxed),
             since: self.start,
             stack: self.waiting.as_ref().and_then(Waiting::stack),
-            in_time,
+            manner,
         })
     }
 

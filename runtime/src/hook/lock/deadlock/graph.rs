@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use super::order;
 use crate::local::Thread;
 use crate::local::blocked::Seen;
-use crate::local::held::Hold;
+use crate::local::held::{Access, Hold};
 
 /// A thread that waits.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,10 +18,19 @@ pub(super) struct Waiter {
     pub(super) thread: u32,
     pub(super) tid: i32,
     pub(super) seen: Seen,
-    /// The numbers of those who hold what it waits for, as far as they are known.
+    /// The numbers of those who hold what it waits for and keep it from it, as far as they are known.
     pub(super) holders: Vec<u32>,
+    /// Of those who came before it and want the lock alone, so that it may not share it with those who have it.
+    pub(super) ahead: Vec<u32>,
     /// What it holds, where that is noted.
     pub(super) held: Vec<Hold>,
+}
+
+impl Waiter {
+    /// The numbers of all it waits for.
+    pub(super) fn waits_for(&self) -> impl Iterator<Item = u32> {
+        self.holders.iter().chain(&self.ahead).copied()
+    }
 }
 
 /// All who wait, and who of them wait for one another.
@@ -70,16 +79,46 @@ fn waiters(threads: &[&'static Thread]) -> Vec<Waiter> {
         let holders = match (seen.owner, seen.lock) {
             (0, 0) => Vec::new(),
             (0, lock) => {
-                let holds = |(_, held): &&(u32, Vec<Hold>)| held.iter().any(|hold| hold.lock == lock);
+                let holds = |(thread, held): &&(u32, Vec<Hold>)| {
+                    let in_the_way = held
+                        .iter()
+                        .filter(|hold| hold.lock == lock && hold.access.excludes(seen.manner.wants));
+                    // Who has it already, and is to have more, is not in its own way.
+                    let own = seen.manner.raises && *thread == number;
+                    in_the_way.count() > usize::from(own)
+                };
                 held.iter().filter(holds).map(|(thread, _)| *thread).collect()
             }
             (owner, _) => vec![owner],
         };
         let own = held.iter().find(|(thread, _)| *thread == number);
         let held = own.map_or_else(Vec::new, |(_, held)| held.clone());
-        (number != 0).then_some(Waiter { thread: number, tid: thread.tid(), seen, holders, held })
+        let ahead = Vec::new();
+        (number != 0).then_some(Waiter { thread: number, tid: thread.tid(), seen, holders, ahead, held })
     };
-    threads.iter().zip(seen).filter_map(waiter).collect()
+    let mut waiters: Vec<Waiter> = threads.iter().zip(seen).filter_map(waiter).collect();
+    queue(&mut waiters);
+    waiters
+}
+
+/// Who could share a lock with those who have it waits for those who want it alone and were there before. If it came before
+/// them, it waited for somebody else and is about to run, or is woken with its like.
+fn queue(waiters: &mut [Waiter]) {
+    let alone: Vec<(u32, Seen)> = waiters
+        .iter()
+        .filter(|waiter| waiter.seen.manner.wants == Access::Alone && !waiter.seen.manner.in_time)
+        .map(|waiter| (waiter.thread, waiter.seen))
+        .collect();
+    for waiter in waiters {
+        let seen = waiter.seen;
+        if seen.manner.wants == Access::Alone || seen.place == 0 || seen.owner != 0 {
+            continue;
+        }
+        let is_ahead = |(_, other): &&(u32, Seen)| {
+            other.place == seen.place && (other.since.wrapping_sub(seen.since) as i64) < 0
+        };
+        waiter.ahead = alone.iter().filter(is_ahead).map(|(thread, _)| *thread).collect();
+    }
 }
 
 /// Cycles, no thread in two of them: of threads that wait for one another in several ways, one of the shortest.
@@ -90,9 +129,9 @@ fn cycles(waiters: &[Waiter]) -> Vec<Vec<usize>> {
         waiters.iter().enumerate().map(|(place, waiter)| (waiter.thread, place)).collect();
     let next: Vec<Vec<usize>> = waiters
         .iter()
-        .map(|waiter| match waiter.seen.in_time {
+        .map(|waiter| match waiter.seen.manner.in_time {
             true => Vec::new(),
-            false => waiter.holders.iter().filter_map(|holder| places.get(holder).copied()).collect(),
+            false => waiter.waits_for().filter_map(|other| places.get(&other).copied()).collect(),
         })
         .collect();
     let mut found: Vec<Vec<usize>> = Vec::new();
@@ -141,6 +180,7 @@ fn shortest(next: &[Vec<usize>], from: usize) -> Option<Vec<usize>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::local::blocked::Manner;
 
     /// A thread that waits for what others hold.
     fn waiter(thread: u32, holders: &[u32]) -> Waiter {
@@ -152,9 +192,9 @@ mod tests {
             site: 0,
             since: 0,
             stack: None,
-            in_time: false,
+            manner: Manner::of(Access::Alone),
         };
-        Waiter { thread, tid: 0, seen, holders: holders.to_vec(), held: Vec::new() }
+        Waiter { thread, tid: 0, seen, holders: holders.to_vec(), ahead: Vec::new(), held: Vec::new() }
     }
 
     fn threads_of(waiters: &[Waiter]) -> Vec<Vec<u32>> {
@@ -190,9 +230,27 @@ mod tests {
     }
 
     #[test]
+    fn readers_wait_for_writers_that_came_before() {
+        // 1 reads and waits to write something else, which 3 holds, who came to read what 1 reads: after 2, who is to write
+        // it, or before.
+        let found = |reader: u64, in_time: bool| {
+            let mut waiters = [waiter(1, &[3]), waiter(2, &[1]), waiter(3, &[])];
+            for (waiter, since) in waiters[1..].iter_mut().zip([5, reader]) {
+                (waiter.seen.place, waiter.seen.since) = (7, since);
+            }
+            waiters[1].seen.manner.in_time = in_time;
+            waiters[2].seen.manner.wants = Access::Shared;
+            queue(&mut waiters);
+            threads_of(&waiters)
+        };
+        assert_eq!(found(6, false), [[1, 3, 2]]);
+        assert!(found(4, false).is_empty() && found(6, true).is_empty());
+    }
+
+    #[test]
     fn who_gives_up_makes_no_deadlock() {
         let mut waiters = [waiter(1, &[2]), waiter(2, &[1])];
-        waiters[1].seen.in_time = true;
+        waiters[1].seen.manner.in_time = true;
         assert!(threads_of(&waiters).is_empty());
     }
 }

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::AcqRel, Ordering::Acquir
 
 use crate::fork::{Guard, Lock};
 use crate::local::blocked::Identity;
-use crate::local::held::Hold;
+use crate::local::held::{Access, Hold};
 use crate::local::{self, Thread};
 use crate::{stack, sys};
 
@@ -65,10 +65,21 @@ pub(super) fn era() -> u32 {
 /// How a lock was taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in super::super) struct Taken {
-    /// With others who may hold it, too.
-    pub(in super::super) shared: bool,
+    pub(in super::super) access: Access,
     /// By one who would have waited for it for ever.
     pub(in super::super) waiting: bool,
+}
+
+impl Taken {
+    /// By one who waited for it, or would have.
+    pub(in super::super) const fn waiting(access: Access) -> Taken {
+        Taken { access, waiting: true }
+    }
+
+    /// By one who would not have waited for ever.
+    pub(in super::super) const fn tried(access: Access) -> Taken {
+        Taken { access, waiting: false }
+    }
 }
 
 /// The caller has taken a lock. It has not released it yet.
@@ -78,10 +89,10 @@ pub(in super::super) fn taken(lock: &Identity, site: u32, how: Taken) {
         local.enter(|| {
             let Some(held) = local.thread().and_then(Thread::held_or_new) else { return };
             let stack = Some(stack::capture_interned(1));
-            let hold = Hold { lock: number(lock), site, shared: how.shared, stack };
+            let hold = Hold { lock: number(lock), site, access: how.access, stack };
             let era = era();
             // Who reads it and is to write it now: those are one.
-            while !how.shared && held.take(hold.lock) {}
+            while how.access == Access::Alone && held.take(hold.lock) {}
             if how.waiting {
                 for before in held.locks(era).filter(|before| before.lock != hold.lock) {
                     note(before, hold, local.number());

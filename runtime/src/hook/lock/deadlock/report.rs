@@ -8,7 +8,7 @@ use crate::fork::Lock;
 use crate::hook::interpose;
 use crate::hook::lock::report::{rates, sites};
 use crate::local::Thread;
-use crate::local::held::Hold;
+use crate::local::held::{Access, Hold};
 use crate::profile::{Entry, Profile, Source};
 use crate::record::{ValueType, pseudo};
 use crate::site::LockSite;
@@ -199,6 +199,10 @@ impl Teller {
     fn holders(&self, waiter: &Waiter) -> String {
         let holders: Vec<String> = waiter.holders.iter().map(|&holder| self.thread(holder)).collect();
         match holders.as_slice() {
+            [] if !waiter.ahead.is_empty() => {
+                let ahead: Vec<String> = waiter.ahead.iter().map(|&other| self.thread(other)).collect();
+                format!("behind {}, who came first and will have it alone", ahead.join(" and "))
+            }
             [] => "whose holder is not known".to_owned(),
             [holder] if waiter.holders[0] == waiter.thread => format!("held by {holder}, itself"),
             holders => format!("held by {}", holders.join(" and ")),
@@ -211,12 +215,12 @@ impl Teller {
             0 => "what nobody holds (a condition, a channel, a barrier, an initialisation)".to_owned(),
             _ => format!("{}, {}", self.lock(waiter.seen.site), self.holders(waiter)),
         };
-        let patience = if waiter.seen.in_time { ", and gives up by itself" } else { "" };
+        let patience = if waiter.seen.manner.in_time { ", and gives up by itself" } else { "" };
         format!("thread {thread} has waited {time} for {what}{patience}")
     }
 
     fn holds(&self, hold: &Hold, told: &mut Told) {
-        let reads = if hold.shared { ", to read" } else { "" };
+        let reads = if hold.access != Access::Alone { ", to read" } else { "" };
         told.line(format!("it holds {}, taken{reads} at", self.lock(hold.site)));
         told.stack(hold.stack);
     }
@@ -237,10 +241,14 @@ impl Teller {
             let row = self.row(waiter, number);
             told.rows.push(row);
             told.report.push(Part::Row(row));
+            if !before.holders.contains(&waiter.thread) {
+                told.line("the one before waits behind it, for the same lock".to_owned());
+            }
             // What the one before waits for.
             let is_it = |hold: &&Hold| before.seen.lock != 0 && hold.lock == before.seen.lock;
             match waiter.held.iter().find(is_it) {
                 Some(hold) => self.holds(hold, told),
+                None if !before.holders.contains(&waiter.thread) => {}
                 None => told.line(format!(
                     "it holds {}; where it took it is known if deadlock::check_order is on",
                     self.lock(before.seen.site)
@@ -290,7 +298,7 @@ impl Teller {
                 true => format!("{} number {}", self.lock(hold.site), hold.lock),
                 false => self.lock(hold.site),
             };
-            let reads = |hold: &Hold| if hold.shared { ", to read," } else { "" };
+            let reads = |hold: &Hold| if hold.access != Access::Alone { ", to read," } else { "" };
             told.line(String::new());
             told.line(format!("thread {thread:?} took {}{} at", which(&order.first), reads(&order.first)));
             told.stack(order.first.stack);
@@ -333,7 +341,7 @@ fn behind(graph: &Graph, cycle: &[usize]) -> usize {
     while looked < stuck.len() {
         let holder = stuck[looked];
         looked += 1;
-        let more = graph.waiters.iter().filter(|waiter| waiter.holders.contains(&holder));
+        let more = graph.waiters.iter().filter(|waiter| waiter.waits_for().any(|other| other == holder));
         let more: Vec<u32> =
             more.map(|waiter| waiter.thread).filter(|thread| !stuck.contains(thread)).collect();
         stuck.extend(more);

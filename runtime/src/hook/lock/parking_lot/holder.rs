@@ -2,7 +2,9 @@
 use std::marker::PhantomData;
 
 use super::super::Marker;
+use crate::hook::lock::deadlock::Taken;
 use crate::hook::lock::meter::Meter;
+use crate::local::held::Access;
 
 /// Whether guards stay on the thread that got them. They do not if somebody turned on `parking_lot`'s feature `send_guard`.
 const GUARDS_STAY: bool = !Probe::<Marker>::IS_SEND;
@@ -21,33 +23,19 @@ trait Otherwise {
 
 impl<T> Otherwise for Probe<T> {}
 
-macro_rules! counts {
-    ($($(#[$about:meta])* $count:ident or $by_any:ident;)*) => {$(
-        $(#[$about])*
-        #[inline(always)]
-        pub(in super::super) fn $count(meter: &Meter) {
-            match GUARDS_STAY {
-                true => meter.$count(),
-                false => meter.$by_any(),
-            }
-        }
-    )*};
-}
-
-counts! {
-    /// Has it alone, and waited or would have.
-    acquired or acquired_by_any;
-    /// Has it alone, and would not have waited for ever.
-    tried or acquired_by_any;
-    /// Has it with others, and waited or would have.
-    shared or shared_by_any;
-    /// Has it with others, and would not have waited for ever.
-    tried_shared or shared_by_any;
+/// Counts that somebody has it.
+#[inline(always)]
+pub(in super::super) fn count(meter: &Meter, how: Taken) {
+    let how_here = GUARDS_STAY.then_some(how);
+    match how.access {
+        Access::Alone => meter.alone(how_here),
+        Access::Upgradable | Access::Shared => meter.with_others(how_here),
+    }
 }
 
 /// Still has it, but less of it.
-pub(in super::super) fn lowered(meter: &Meter) {
+pub(in super::super) fn lowered(meter: &Meter, to: Access) {
     if GUARDS_STAY {
-        meter.downgraded();
+        meter.downgraded(to);
     }
 }

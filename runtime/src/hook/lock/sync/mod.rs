@@ -9,7 +9,8 @@ mod rwlock;
 use super::deadlock::Blocking;
 use super::waiting::Waiting;
 use crate::hook::interpose::{self, OwnWait};
-use crate::local::blocked;
+use crate::local::blocked::{self, Manner};
+use crate::local::held::Access;
 use crate::{clock, trap};
 
 pub use barrier::Barrier;
@@ -30,7 +31,7 @@ pub(super) fn waits<R>(wait: impl FnOnce() -> R) -> R {
 /// The wait is this thread's, which does nothing else meanwhile.
 fn blocks(waiting: &Waiting) -> Blocking {
     let (since, stack) = (waiting.since(), waiting.stack());
-    Blocking::begin(blocked::Wait { lock: None, site: 0, since, stack, in_time: false })
+    Blocking::begin(blocked::Wait { lock: None, site: 0, since, stack, manner: Manner::of(Access::Alone) })
 }
 
 /// A wait whose first half may be the wait of somebody else: an initialisation, which one thread runs and others wait

@@ -5,6 +5,8 @@ use std::{fmt, ops};
 
 use crate::hook::lock::meter::Meter;
 use crate::hook::lock::{Alone, Profiled, wraps};
+use crate::local::blocked::Manner;
+use crate::local::held::Access;
 
 wraps!(Mutex of std::sync);
 
@@ -46,9 +48,12 @@ impl<T: ?Sized> Profiled<std::sync::Mutex<T>> {
     ) -> LockResult<MutexGuard<'a, T>> {
         let locked = match error {
             TryLockError::Poisoned(poisoned) => Err(poisoned),
-            TryLockError::WouldBlock => {
-                self.meter.wait(|| tried(self.lock.try_lock()), || self.lock.lock(), |_| true)
-            }
+            TryLockError::WouldBlock => self.meter.wait(
+                Manner::of(Access::Alone),
+                || tried(self.lock.try_lock()),
+                || self.lock.lock(),
+                |_| true,
+            ),
         };
         MutexGuard::of(&self.meter, locked)
     }

@@ -9,6 +9,8 @@ use std::{fmt, ops};
 use super::mutex::tried;
 use crate::hook::lock::meter::Meter;
 use crate::hook::lock::{Alone, Profiled, Shared, wraps};
+use crate::local::blocked::Manner;
+use crate::local::held::Access;
 
 wraps!(RwLock of std::sync);
 
@@ -53,7 +55,7 @@ macro_rules! sides {
                 let locked = match error {
                     TryLockError::Poisoned(poisoned) => Err(poisoned),
                     TryLockError::WouldBlock => {
-                        self.meter.wait(|| tried(self.lock.$try()), || self.lock.$lock(), |_| true)
+                        self.meter.wait(Manner::of(Access::$hold), || tried(self.lock.$try()), || self.lock.$lock(), |_| true)
                     }
                 };
                 match locked {
@@ -146,7 +148,7 @@ impl<'a, T: ?Sized> RwLockWriteGuard<'a, T> {
         let meter = hold.0;
         drop(hold);
         let inner = std::sync::RwLockWriteGuard::downgrade(inner);
-        meter.downgraded();
+        meter.downgraded(Access::Shared);
         RwLockReadGuard { hold: Shared(meter), inner }
     }
 }

@@ -9,6 +9,8 @@ use ::tokio::sync::{self, TryLockError};
 use super::locked;
 use crate::hook::lock::meter::Meter;
 use crate::hook::lock::{Alone, Profiled, wraps};
+use crate::local::blocked::Manner;
+use crate::local::held::Access;
 
 wraps!(Mutex of ::tokio::sync);
 
@@ -54,7 +56,12 @@ impl<T: ?Sized> Profiled<sync::Mutex<T>> {
     fn blocking(&self) -> sync::MutexGuard<'_, T> {
         match self.lock.try_lock() {
             Ok(inner) => inner,
-            Err(_) => self.meter.wait(|| self.lock.try_lock().ok(), || self.lock.blocking_lock(), |_| true),
+            Err(_) => self.meter.wait(
+                Manner::of(Access::Alone),
+                || self.lock.try_lock().ok(),
+                || self.lock.blocking_lock(),
+                |_| true,
+            ),
         }
     }
 

@@ -9,6 +9,8 @@ use ::tokio::sync::{self, TryLockError};
 use super::locked;
 use crate::hook::lock::meter::Meter;
 use crate::hook::lock::{Alone, Profiled, Shared, wraps};
+use crate::local::blocked::Manner;
+use crate::local::held::Access;
 
 wraps!(RwLock of ::tokio::sync);
 
@@ -82,7 +84,7 @@ macro_rules! sides {
             pub fn $blocking(&self) -> $guard<'_, T> {
                 let inner = match self.lock.$try() {
                     Ok(inner) => inner,
-                    Err(_) => self.meter.wait(|| self.lock.$try().ok(), || self.lock.$blocking(), |_| true),
+                    Err(_) => self.meter.wait(Manner::of(Access::$hold), || self.lock.$try().ok(), || self.lock.$blocking(), |_| true),
                 };
                 self.meter.$count_of_thread();
                 $guard { hold: $hold(&self.meter), inner }
