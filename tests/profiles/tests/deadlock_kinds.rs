@@ -51,20 +51,21 @@ fn is_stuck(text: &str, thread: &str, other: &str, checks: bool) {
     assert_eq!(row.text("lock"), Some(format!("of_{other}").as_str()));
 }
 
-/// Two threads of which each holds a lock of this kind, by `hold`, and waits for the other one's, by `wait`.
+/// Two threads of which each holds a lock of this kind, by `hold`, and waits for the other one's, by
+/// `wait`. Their functions say their names, or those of the same code would be one.
 macro_rules! stuck {
     ($($left:ident $right:ident: $lock:expr, $hold:expr, $wait:expr;)*) => {
         $(
             #[inline(never)]
             fn $left(f: impl FnOnce()) {
                 f();
-                black_box(());
+                black_box(stringify!($left));
             }
 
             #[inline(never)]
             fn $right(f: impl FnOnce()) {
                 f();
-                black_box(());
+                black_box(stringify!($right));
             }
         )*
 
@@ -174,13 +175,13 @@ macro_rules! upgrades {
         #[inline(never)]
         fn $reader(f: impl FnOnce()) {
             f();
-            black_box(());
+            black_box(stringify!($reader));
         }
 
         #[inline(never)]
         fn $writer(f: impl FnOnce()) {
             f();
-            black_box(());
+            black_box(stringify!($writer));
         }
 
         #[test]
