@@ -51,10 +51,12 @@ pub mod mutex {
 /// before that becomes a deadlock. [`watch`](deadlock::watch) tells of either by itself. Nothing that passes by itself is
 /// reported: neither a program that is only busy nor a lock that is waited for no longer than a time.
 ///
-/// It knows who holds a profiled lock of the standard library or of `parking_lot` alone. Readers are known where the order
-/// of locks is checked. It does not know of waits for what nobody holds (conditions, channels), of tasks that wait for one
-/// another, of locks that are not profiled, or who holds a lock whose guards may be sent to another thread
-/// (`parking_lot`'s feature `send_guard`): full text (`debug=2`) lists those who wait, without a holder.
+/// It knows who holds a profiled lock of the standard library or of `parking_lot` alone, and of `tokio` what a thread took by
+/// `blocking_lock` or `blocking_write`: that thread is its holder, also if it sends the guard to another one, until it
+/// is released. Readers are known where the order of locks is checked. It does not know of waits for what nobody holds
+/// (conditions, channels), of tasks that wait for one another, of locks that are not profiled, or who holds a lock of
+/// `parking_lot` whose guards may be sent to another thread (its feature `send_guard`): full text (`debug=2`) lists those
+/// who wait, without a holder.
 ///
 /// Text is for people, in full with `debug=2`: all who wait. The protobuf has the threads of each deadlock, with the labels
 /// `cycle`, `lock` and `thread`; their values are how many, and nanoseconds that they have waited.

@@ -16,10 +16,6 @@ pub(crate) const MAX_HELD: usize = 32;
 pub(crate) enum Access {
     Alone,
     /// With others who read, and nobody else who may have more.
-    #[cfg_attr(
-        not(any(feature = "parking_lot", feature = "parking_lot_0_13")),
-        expect(dead_code, reason = "theirs alone")
-    )]
     Upgradable,
     Shared,
 }

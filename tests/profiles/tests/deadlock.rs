@@ -468,8 +468,11 @@ fn guards_that_go_astray() {
     alone("guards_that_go_astray", || {
         check_order(true);
         let p = Arc::new(profile_mutex!("astray/p", ::parking_lot::Mutex::new(1)));
+        let t = profile_mutex!("astray/t", ::tokio::sync::Mutex::new(1));
         let (a, b) = (Mutex::new(1), Mutex::new(2));
         for _ in 0..100 {
+            let sent = t.blocking_lock();
+            thread::scope(|scope| _ = scope.spawn(move || drop(sent)));
             // Taken here, released there: this thread holds it no longer.
             std::mem::forget(p.lock());
             thread::scope(|scope| {
@@ -480,7 +483,7 @@ fn guards_that_go_astray() {
             });
             drop(a.lock());
             let held = a.lock().unwrap();
-            black_box((&held, &p.lock()));
+            black_box((&held, &p.lock(), &t.blocking_lock()));
         }
         let all = text("deadlock", 1);
         assert!(all.contains("0 lock order inversions"), "{all}");

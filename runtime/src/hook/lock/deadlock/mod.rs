@@ -11,7 +11,8 @@
 //! for what, in words of its own (`local::blocked`); what spins is not seen. Readers of one lock are many and have no word:
 //! they are known only where the order of locks is checked, by what each thread holds.
 //!
-//! What a task holds it may hold on one thread and release on another: locks of `tokio` have no owner here and no order.
+//! What a task holds it may hold on one thread and release on another: a lock of `tokio` has an owner here and an order if a
+//! thread took it by `blocking_lock` or `blocking_write`, and none if a task did.
 mod graph;
 mod order;
 mod report;

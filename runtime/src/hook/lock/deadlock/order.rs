@@ -33,8 +33,8 @@ static TOO_MANY: AtomicU64 = AtomicU64::new(0);
 /// Locks are told apart one by one, also those that were made at one place: as long as all threads take them in one order,
 /// that of their addresses for instance, nothing is reported. Reading counts as taking: a writer that waits holds up later
 /// readers. What is only tried (`try_lock`, or for a time) comes after no other lock, but others come after it. Not seen
-/// are locks that were taken before, locks of `tokio`, which tasks hold and not threads, those whose guards may be sent,
-/// and all that is none of ours.
+/// are locks that were taken before, locks of `tokio` but for those that a thread takes by `blocking_lock` or
+/// `blocking_write`, those of `parking_lot` whose guards may be sent, and all that is none of ours.
 ///
 /// It costs each acquisition its stack, and a look at what the thread holds: a lock and unlock takes some 250 ns more than
 /// its 15, with ten frames. 32 locks a thread are noted at a time, 16 384 orders and 256 inversions; beyond that older orders are
