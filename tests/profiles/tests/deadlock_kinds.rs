@@ -40,9 +40,9 @@ fn is_stuck(text: &str, thread: &str, other: &str, checks: bool) {
     assert!(lines[0].contains(&format!("held by \"{other}\" (")), "{lines:#?}");
     let place = lines.iter().position(|line| line.starts_with(&format!("# it holds of_{thread} (")));
     let (waits, holds) = lines.split_at(place.unwrap_or_else(|| panic!("{lines:#?}")));
-    let is_there = |line: &&str| line.contains(&format!("::{thread}"));
-    assert!(waits.iter().any(|line| is_there(&line)), "where it waits: {lines:#?}");
-    let taken = holds.iter().skip(1).any(|line| is_there(&line));
+    let is_there = |line: &str| line.contains(&format!("::{thread}"));
+    assert!(waits.iter().any(|line| is_there(line)), "where it waits: {lines:#?}");
+    let taken = holds.iter().skip(1).any(|line| is_there(line));
     assert_eq!(taken, checks, "where it took it: {lines:#?}");
     let profile = read("deadlock");
     let rows = profile.find(&[&format!("::{thread}")]);
