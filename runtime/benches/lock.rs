@@ -107,6 +107,30 @@ macro_rules! rows {
     };
 }
 
+/// The same where the order of locks is checked, alone and within another lock.
+fn checked(table: &mut Table) {
+    let (without, with, outer) = (plain(), profiled(), profiled());
+    let order = |on| _ = profiled::deadlock::check_order(on);
+    let without: Slice<'_> = &|n| timed(|| lock_plain::<1>(&without.0, n));
+    let alone: Slice<'_> = &|n| {
+        order(true);
+        let time = timed(|| lock_profiled::<1>(&with.0, n));
+        order(false);
+        time
+    };
+    let within: Slice<'_> = &|n| {
+        order(true);
+        let held = outer.0.lock();
+        let time = timed(|| lock_profiled::<1>(&with.0, n));
+        drop(held);
+        order(false);
+        time
+    };
+    for (what, with) in [("alone", alone), ("in another lock", within)] {
+        table.row(&format!("order of locks is checked, {what}"), Target::Open, &[Pair { with, without }]);
+    }
+}
+
 fn main() {
     let mut table = Table::new("locks");
     rows!(table "std Mutex" plain(), profiled(), lock_plain lock_profiled contended_plain contended_profiled);
@@ -118,4 +142,5 @@ fn main() {
         rows!(table "parking_lot" plain, profiled,
             parking_plain parking_profiled parking_contended_plain parking_contended_profiled);
     }
+    checked(&mut table);
 }

@@ -5,8 +5,10 @@
 //! done from anywhere: inside an allocator, before `main`, after the thread's own destructors. Whatever needs more
 //! is in a block of the arena that the thread gets at its first counted event, in a cold path, and gives back when
 //! it ends, its counts folded into the global ones.
+pub(crate) mod blocked;
 pub(crate) mod counter;
 mod directory;
+pub(crate) mod held;
 mod meter;
 mod registry;
 
@@ -18,9 +20,8 @@ use crate::hook::task::{Spare, Task};
 pub(crate) use crate::local::counter::Counter;
 use crate::local::directory::{Directory, FIRST_ID, NOBODYS};
 pub(crate) use crate::local::meter::{Meter, Metered};
-use crate::local::registry::Thread;
 pub(crate) use crate::local::registry::{
-    after_fork_in_child, each_scopes, first_event, metered, register, site_id, total,
+    Thread, after_fork_in_child, each_scopes, first_event, metered, register, site_id, thread, threads, total,
 };
 use crate::rate::Random;
 use crate::site::FunctionSite;
@@ -150,6 +151,8 @@ pub(crate) struct Local {
     near: Cell<u32>,
     scopes: Cell<*const Scopes>,
     thread: Cell<*const Thread>,
+    /// See [`Thread::number`].
+    number: Cell<u32>,
     random: Cell<u64>,
     /// What futures that begin here are given.
     pub(crate) spare: Spare,
@@ -171,6 +174,7 @@ thread_local! {
             near: Cell::new(0),
             scopes: Cell::new(&raw const NOWHERE),
             thread: Cell::new(ptr::null()),
+            number: Cell::new(0),
             random: Cell::new(0),
             spare: Spare::new(),
             labels: AtomicPtr::new(ptr::null_mut()),
@@ -213,6 +217,19 @@ impl Local {
     pub(crate) fn scopes(&self) -> &Scopes {
         // SAFETY: `NOWHERE`, or the scopes of a block, which lives for ever.
         unsafe { &*self.scopes.get() }
+    }
+
+    /// A number that no other thread of this process has or had; 0 before the first event that this thread counts, and
+    /// after its end.
+    #[inline(always)]
+    pub(crate) fn number(&self) -> u32 {
+        self.number.get()
+    }
+
+    /// This thread's block, if it has one.
+    pub(crate) fn thread(&self) -> Option<&'static Thread> {
+        // SAFETY: null, or a block, which lives for ever.
+        unsafe { self.thread.get().as_ref() }
     }
 
     /// Random numbers of this thread's own.

@@ -44,6 +44,26 @@ pub mod mutex {
     pub use crate::hook::lock::set_mutex_fraction as set_fraction;
 }
 
+/// Deadlocks: who waits for whom.
+///
+/// The profile `deadlock` is made on request: the threads that wait for one another for ever, each with its stack, what it
+/// waits for and what it holds, and with [`check_order`](deadlock::check_order) the locks that were taken in both orders,
+/// before that becomes a deadlock. [`watch`](deadlock::watch) tells of either by itself. Nothing that passes by itself is
+/// reported: neither a program that is only busy nor a lock that is waited for no longer than a time.
+///
+/// It knows who holds a profiled lock of the standard library or of `parking_lot` alone, and of `tokio` what a thread took by
+/// `blocking_lock` or `blocking_write`: that thread is its holder, also if it sends the guard to another one, until it
+/// is released. Readers are known where the order of locks is checked. It does not know of waits for what nobody holds
+/// (conditions, channels), of tasks that wait for one another, of locks that are not profiled, or who holds a lock of
+/// `parking_lot` whose guards may be sent to another thread (its feature `send_guard`): full text (`debug=2`) lists those
+/// who wait, without a holder.
+///
+/// Text is for people, in full with `debug=2`: all who wait. The protobuf has the threads of each deadlock, with the labels
+/// `cycle`, `lock` and `thread`; their values are how many, and nanoseconds that they have waited.
+pub mod deadlock {
+    pub use crate::hook::lock::deadlock::{Cycle, Watch, check_order, watch};
+}
+
 /// CPU time: what was running.
 pub mod cpu {
     pub use crate::signal::{Options, Session, profile, set_continuous, start};

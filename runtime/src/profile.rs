@@ -210,8 +210,9 @@ impl Profile {
         let name = self.unique_name();
         // No calls of the standard library's on the way, which would stand in the caller's stack where it is a part of it.
         if let Some(source) = self.source()
-            && let Some(seen) = source.view(name, view)
+            && let Some(mut seen) = source.view(name, view)
         {
+            seen.name_waits();
             return seen;
         }
         self.snapshot()

@@ -45,6 +45,19 @@ pub(crate) enum Shape {
     Count,
     /// The snapshot's own [`Table`].
     Table,
+    /// As `Count`, with the snapshot's own [`Part`]s in place of the rows.
+    Report,
+}
+
+/// A part of a text that is a story and not a list of rows. All of it but the rows is a comment to those who read rows.
+#[derive(Clone, Debug)]
+pub(crate) enum Part {
+    Line(String),
+    Stack(Stack),
+    /// One of the snapshot's rows.
+    Row(Row),
+    /// Told in full texts only.
+    InFull(Box<Part>),
 }
 
 /// Figures beside the samples, for people: one row a function or a lock.
@@ -92,6 +105,7 @@ pub(crate) struct Meta {
     /// Values only grow while the process lives, so that a difference of two snapshots is a window.
     pub(crate) cumulative: bool,
     pub(crate) table: Option<Table>,
+    pub(crate) report: Vec<Part>,
     /// Text has the waits of idle threads, too.
     pub(crate) shows_idle: bool,
 }
@@ -111,6 +125,7 @@ impl Default for Meta {
             footer: Vec::new(),
             cumulative: false,
             table: None,
+            report: Vec::new(),
             shows_idle: false,
         }
     }

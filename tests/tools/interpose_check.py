@@ -128,6 +128,11 @@ def main():
         check("waits of a dependency are under its own functions", tokio, len(block.samples))
         idle = of(block, idle="tokio")
         check("its idle threads are labelled", idle, [s.labels for s in tokio])
+        apart = profile.Profile(server.get("/debug/pprof/block?tags=waiting"))
+        still = of(apart, state="waiting", idle="tokio")
+        check("who waits right now is told apart", still, [s.labels for s in apart.samples])
+        index = server.get("/debug/pprof/").decode()
+        check("the index says that it is active", index.count("interpose: active") == 2, index[:500])
         joins = [s for s in block.samples if s.labels.get("wait") in ("join", "park", "channel")]
         check("other waits have their class", joins)
         text = server.get("/debug/pprof/block?debug=1").decode()

@@ -69,7 +69,7 @@ impl Snapshot {
                 let (snapshot, names) =
                     grouped.as_ref().map_or((self, names), |grouped| (grouped, Names::new(grouped, level)));
                 let mut buffer = io::BufWriter::with_capacity(CHUNK, &mut w);
-                text::write(snapshot, names, &mut buffer)?;
+                text::write(snapshot, names, format == Format::Verbose, &mut buffer)?;
                 buffer.flush()?;
             }
             Format::Folded => {

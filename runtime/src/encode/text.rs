@@ -8,11 +8,17 @@ use std::io::{self, Write};
 
 use super::columns;
 use crate::record::LabelValue;
-use crate::snapshot::{SampleRef, Shape, Snapshot, Table, Unit};
+use crate::snapshot::{Part, SampleRef, Shape, Snapshot, Table, Unit};
+use crate::store::Stack;
 use crate::symbol::{Names, Place};
 
-/// Writes `snapshot` in the shape that its profile has.
-pub(super) fn write(snapshot: &Snapshot, names: Names<'_>, w: &mut impl Write) -> io::Result<()> {
+/// Writes `snapshot` in the shape that its profile has, with all there is to say if `in_full`.
+pub(super) fn write(
+    snapshot: &Snapshot,
+    names: Names<'_>,
+    in_full: bool,
+    w: &mut impl Write,
+) -> io::Result<()> {
     match (snapshot.meta.shape, &snapshot.meta.table) {
         (Shape::Table, Some(table)) => {
             comments(snapshot, w)?;
@@ -34,13 +40,16 @@ pub(super) fn write(snapshot: &Snapshot, names: Names<'_>, w: &mut impl Write) -
                 writeln!(w, "sampling period=1")?;
             }
         }
-        (Shape::Count | Shape::Table, _) => {
+        (Shape::Count | Shape::Table | Shape::Report, _) => {
             // The name is one word for those who read it.
             let name = snapshot.meta.profile.replace(char::is_whitespace, "_");
             writeln!(w, "{name} profile: total {}", snapshot.totals()[0])?;
         }
     }
     comments(snapshot, w)?;
+    if snapshot.meta.shape == Shape::Report {
+        return snapshot.meta.report.iter().try_for_each(|part| tell(snapshot, part, names, in_full, w));
+    }
     let idle = |sample: &SampleRef<'_>| sample.row.key.is_idle() && !snapshot.meta.shows_idle;
     let left_out = snapshot.samples().filter(idle).count();
     if left_out > 0 {
@@ -66,7 +75,7 @@ fn row(shape: Shape, sample: SampleRef<'_>, names: Names<'_>, w: &mut impl Write
     match shape {
         Shape::Heap => write!(w, "{}: {} [{}: {}] @", value(2), value(3), value(0), value(1))?,
         Shape::Contention { .. } => write!(w, "{} {} @", value(1), value(0))?,
-        Shape::Count | Shape::Table => write!(w, "{} @", value(0))?,
+        Shape::Count | Shape::Table | Shape::Report => write!(w, "{} @", value(0))?,
     }
     let places = names.stack(sample.row.key.stack);
     places.iter().try_for_each(|place| write!(w, " {:#x}", place.address.wrapping_add(1)))?;
@@ -76,6 +85,28 @@ fn row(shape: Shape, sample: SampleRef<'_>, names: Names<'_>, w: &mut impl Write
     }
     columns::write(&places.iter().flat_map(lines).collect::<Vec<_>>(), w)?;
     writeln!(w)
+}
+
+fn tell(
+    snapshot: &Snapshot,
+    part: &Part,
+    names: Names<'_>,
+    in_full: bool,
+    w: &mut impl Write,
+) -> io::Result<()> {
+    match part {
+        Part::Line(line) if line.is_empty() => writeln!(w),
+        Part::Line(line) => writeln!(w, "# {}", plain(line)),
+        Part::Stack(stack) => frames(*stack, names, w),
+        Part::Row(row) => self::row(snapshot.meta.shape, SampleRef { row, snapshot }, names, w),
+        Part::InFull(_) if !in_full => Ok(()),
+        Part::InFull(part) => tell(snapshot, part, names, in_full, w),
+    }
+}
+
+/// A stack, all of it comments.
+fn frames(stack: Stack, names: Names<'_>, w: &mut impl Write) -> io::Result<()> {
+    columns::write(&names.stack(stack).iter().flat_map(lines).collect::<Vec<_>>(), w)
 }
 
 /// The comment lines on one address, as cells.

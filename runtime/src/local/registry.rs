@@ -6,11 +6,13 @@ use std::sync::atomic::{
     AtomicI32, AtomicPtr, AtomicU32, AtomicU64, Ordering::Relaxed, Ordering::SeqCst, compiler_fence,
 };
 
+use super::blocked::{Blocked, Seen};
 use super::counter::Counter;
 use super::directory::{CHUNK, Chunk, Directory, FIRST_ID, NEAR, NOBODYS};
+use super::held::Held;
 use super::{Local, MAX_SITES, Meter, Metered, NOWHERE, Scopes, with};
 use crate::fork::Lock;
-use crate::store::arena;
+use crate::store::arena::{self, Placed};
 use crate::sys;
 
 /// A thread's block, in the arena for ever and used by one thread after another.
@@ -24,6 +26,10 @@ pub(crate) struct Thread {
     /// What the thread allocates: in its own memory, so only as long as it is there.
     meter: AtomicPtr<Meter>,
     pub(crate) scopes: Scopes,
+    /// See [`Thread::number`].
+    number: AtomicU32,
+    pub(crate) blocked: Blocked,
+    held: Placed<Held>,
 }
 
 /// All threads that have a block, and the ids given out.
@@ -34,6 +40,8 @@ struct Registry {
     /// What threads allocated that are gone.
     metered: Metered,
     sites: usize,
+    /// The last number that a thread was given.
+    numbers: u32,
     /// Chunks of counters that no thread has, all zero but for the link to the next.
     spare: *mut Chunk,
 }
@@ -46,6 +54,7 @@ static REGISTRY: Lock<Registry> = Lock::new(Registry {
     free: ptr::null(),
     metered: Metered { bytes: 0, allocated: 0, freed: 0, live: 0 },
     sites: 0,
+    numbers: 0,
     spare: ptr::null_mut(),
 });
 
@@ -111,6 +120,14 @@ pub(crate) fn register(local: &Local) {
     }
 }
 
+/// This thread's block, now if it had none. `None`: it has ended, memory is out, or we are inside ourselves.
+pub(crate) fn thread(local: &Local) -> Option<&'static Thread> {
+    if local.ended.get() {
+        return None;
+    }
+    local.thread().or_else(|| local.enter(|| REGISTRY.lock().block_of(local)).flatten())
+}
+
 /// What all threads allocated that are and were.
 pub(crate) fn metered() -> Metered {
     let registry = REGISTRY.lock();
@@ -136,13 +153,48 @@ pub(crate) fn total(id: u32) -> u64 {
     running + FOLDED[place].load(Relaxed)
 }
 
+/// The threads that have a block now.
+pub(crate) fn threads() -> Vec<&'static Thread> {
+    let registry = REGISTRY.lock();
+    registry.threads().filter(|thread| thread.tid.load(Relaxed) != 0).collect()
+}
+
 /// Calls `f` with the scopes of each thread. They change while one looks: a moment's picture, not a promise.
 pub(crate) fn each_scopes(mut f: impl FnMut(&Scopes)) {
     let registry = REGISTRY.lock();
     registry.threads().filter(|thread| thread.tid.load(Relaxed) != 0).for_each(|thread| f(&thread.scopes));
 }
 
+/// Held while somebody looks at what threads wait for.
+static LOOKING: Lock<()> = Lock::new(());
+
 impl Thread {
+    /// A number that no other thread of this process has or had; 0 while no thread has the block.
+    pub(crate) fn number(&self) -> u32 {
+        self.number.load(Relaxed)
+    }
+
+    /// What the system calls the thread.
+    pub(crate) fn tid(&self) -> i32 {
+        self.tid.load(Relaxed)
+    }
+
+    /// What each of `threads` waits for now.
+    pub(crate) fn look(threads: &[&'static Thread]) -> Vec<Option<Seen>> {
+        let _looking = LOOKING.lock();
+        threads.iter().map(|thread| thread.blocked.look()).collect()
+    }
+
+    /// The locks that it holds, if their order was ever checked.
+    pub(crate) fn held(&self) -> Option<&'static Held> {
+        self.held.get()
+    }
+
+    /// The same, to put one in. `None`: memory is out.
+    pub(crate) fn held_or_new(&self) -> Option<&'static Held> {
+        self.held.get_or_place(Held::new)
+    }
+
     fn metered(&self) -> Option<Metered> {
         // A thread that never allocated before the last round of its keys' destructors is not told of its end any more:
         // `metered` asks whether it is there.
@@ -174,6 +226,9 @@ impl Registry {
                 return None;
             }
             thread.tid.store(sys::process::thread_id(), Relaxed);
+            self.numbers = self.numbers.wrapping_add(1).max(1);
+            thread.number.store(self.numbers, Relaxed);
+            local.number.set(self.numbers);
             thread.scopes.depth.store(0, Relaxed);
             thread.meter.store((&raw const local.meter).cast_mut(), Relaxed);
             local.thread.set(thread);
@@ -203,6 +258,9 @@ impl Registry {
             tid: AtomicI32::new(0),
             directory,
             scopes: Scopes::new(0),
+            number: AtomicU32::new(0),
+            blocked: Blocked::new(),
+            held: Placed::new(),
         })?;
         self.threads = thread;
         Some(thread)
@@ -241,6 +299,11 @@ impl Registry {
             self.spare = chunk;
         }
         thread.scopes.depth.store(0, Relaxed);
+        thread.blocked.forget();
+        if let Some(held) = thread.held() {
+            held.clear();
+        }
+        thread.number.store(0, Relaxed);
         thread.tid.store(0, Relaxed);
         self.give_back(thread);
     }
@@ -261,6 +324,7 @@ unsafe extern "C" fn thread_ended(thread: *mut c_void) {
         local.directory.set(&raw const NOBODYS);
         local.scopes.set(&raw const NOWHERE);
         local.thread.set(ptr::null());
+        local.number.set(0);
         local.ended.set(true);
     });
     // SAFETY: `make_room` gave it this thread's block.

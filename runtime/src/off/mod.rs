@@ -41,6 +41,11 @@ pub mod mutex {
     pub use super::settings::set_mutex_fraction as set_fraction;
 }
 
+/// Deadlocks: who waits for whom.
+pub mod deadlock {
+    pub use super::settings::{Cycle, Watch, check_lock_order as check_order, watch_deadlocks as watch};
+}
+
 /// CPU time: what was running.
 pub mod cpu {
     pub use super::settings::{Options, Session, profile, set_continuous, start};

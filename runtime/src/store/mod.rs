@@ -9,4 +9,4 @@ pub(crate) mod slab;
 mod stack_table;
 
 pub(crate) use label_table::{Labels, pairs};
-pub(crate) use stack_table::Stack;
+pub(crate) use stack_table::{Stack, StackCell};

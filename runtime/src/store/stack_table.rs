@@ -1,6 +1,7 @@
 //! Each stack once.
 use std::{fmt, ptr};
 
+use super::arena::Noted;
 use super::intern::{Record, Table};
 use crate::record::pseudo;
 
@@ -54,6 +55,23 @@ impl Stack {
     /// How many times a stack became `[other]` for want of room.
     pub(crate) fn folded() -> usize {
         STACKS.refused()
+    }
+}
+
+/// A place for a stack that any thread may look at.
+pub(crate) struct StackCell(Noted<Record<u64>>);
+
+impl StackCell {
+    pub(crate) const fn new() -> StackCell {
+        StackCell(Noted::new())
+    }
+
+    pub(crate) fn set(&self, stack: Option<Stack>) {
+        self.0.set(stack.map(|stack| stack.0));
+    }
+
+    pub(crate) fn get(&self) -> Option<Stack> {
+        self.0.get().map(Stack)
     }
 }
 

@@ -173,7 +173,8 @@ impl Snapshot {
         rows.retain_mut(|row| {
             let Some(stack) = row.key.waits_in.take() else { return true };
             let (class, idle) = *known.entry(stack.id()).or_insert_with(|| of(&names, stack));
-            let mut labels = Vec::from([("wait", class.name())]);
+            let mut labels: Vec<(&str, &str)> = row.key.tags.iter().collect();
+            labels.push(("wait", class.name()));
             if let Some(pool) = idle {
                 labels.insert(0, ("idle", pool));
             }

@@ -12,7 +12,7 @@ use std::time::{Duration, SystemTime};
 use profiled::sync::{LockResult, Mutex, MutexGuard, TryLockResult};
 use profiled::{
     Allocator, Error, Format, Key, Kind, LabelValue, Profile, SampleRef, Snapshot, Tracked, ValueType, block,
-    cpu, heap, http, labels, mutex, profile, profile_mutex, profiled,
+    cpu, deadlock, heap, http, labels, mutex, profile, profile_mutex, profiled,
 };
 
 #[global_allocator]
@@ -182,8 +182,13 @@ pub fn waits() -> u32 {
     let (sender, receiver) = mpsc::sync_channel(1);
     let sent = sender.send(ready.map_or(0, |ready| u32::from(*ready)) + 7);
     let region: block::Region = block::region("region");
+    let checked = deadlock::check_order(false);
+    let watch: deadlock::Watch = deadlock::watch(Duration::from_secs(1), |cycle: &deadlock::Cycle| {
+        let stuck = cycle.is_deadlock() && cycle.threads().len() == cycle.locks().len();
+        drop((stuck, cycle.number(), cycle.snapshot().time(), cycle.to_string()));
+    });
     let received = receiver.recv().unwrap_or(0);
-    drop((sent, region));
+    drop((sent, region, checked, watch));
     sum + *SET.get_or_init(|| 9) + *LAZY + received + named.into_inner().unwrap_or(0)
 }
 

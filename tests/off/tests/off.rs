@@ -69,6 +69,7 @@ profiled::__private::when_off! {
         assert_eq!(size_of::<profiled::Allocator>(), 0);
         assert_eq!(size_of::<profiled::cpu::Session>(), 0);
         assert_eq!(size_of::<profiled::cpu::Options>(), 0);
+        assert_eq!(size_of::<profiled::deadlock::Watch>(), 0);
         assert_eq!(size_of::<profiled::http::Server>(), 0);
         assert_eq!(size_of::<profiled::Guard>(), 0);
         assert_eq!(size_of::<profiled::http::Handler>(), 0);
@@ -80,7 +81,7 @@ profiled::__private::when_off! {
         assert_eq!(size_of_val(orders), size_of::<std::sync::Mutex<Vec<u32>>>());
         // As their originals have.
         assert!(needs_drop::<profiled::Tracked>() && needs_drop::<profiled::cpu::Session>());
-        assert!(needs_drop::<profiled::Guard>());
+        assert!(needs_drop::<profiled::Guard>() && needs_drop::<profiled::deadlock::Watch>());
     }
 
     #[test]
@@ -107,6 +108,8 @@ profiled::__private::when_off! {
         everywhere::<profiled::Tracked>();
         everywhere::<profiled::Snapshot>();
         everywhere::<profiled::http::Handler>();
+        everywhere::<profiled::deadlock::Watch>();
+        everywhere::<profiled::deadlock::Cycle>();
         sends::<profiled::cpu::Session>();
         sends::<profiled::http::Server>();
         sends::<profiled::Guard>();

@@ -1,5 +1,6 @@
 //! The feature `interpose` where it is off, or has nothing to bind to.
 use crate::snapshot::Row;
+use crate::store::Stack;
 
 pub(crate) fn own_wait<R>(f: impl FnOnce() -> R) -> R {
     f()
@@ -24,8 +25,18 @@ pub(crate) fn count_of_charges() -> usize {
     0
 }
 
-pub(crate) fn waits() -> impl Iterator<Item = Row> {
+pub(crate) fn waits(_apart: bool) -> impl Iterator<Item = Row> {
     std::iter::empty()
+}
+
+/// Who waits right now: the thread's number, nanoseconds, the stack.
+pub(crate) fn waiting() -> Vec<(u32, u64, Stack)> {
+    Vec::new()
+}
+
+/// Whether it is active, for people, where it was asked for.
+pub(crate) fn status() -> Option<&'static str> {
+    cfg!(feature = "interpose").then_some("interpose: inactive")
 }
 
 pub(crate) fn charges() -> impl Iterator<Item = Row> {

@@ -34,7 +34,7 @@ use crate::local;
 use crate::store::bucket::{Bucket, Buckets};
 use crate::sys::interpose as sys;
 
-pub(crate) use report::{charges, comments, count_of_charges, count_of_waits, waits};
+pub(crate) use report::{charges, comments, count_of_charges, count_of_waits, status, waiting, waits};
 
 /// The innermost frames of those who wait at one kind of word.
 type Kind = Bucket<()>;
@@ -101,6 +101,7 @@ impl Drop for OwnWait {
 /// In a forked child nobody waits.
 pub(crate) fn after_fork_in_child() {
     table::after_fork_in_child();
+    wait::WAITING.after_fork_in_child();
 }
 
 /// Whether an event of this probability is taken.

@@ -1,9 +1,10 @@
 //! What it has to tell: rows of `block` and `mutex`, and comments.
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::SystemTime;
 
-use super::{BLOCK, COUNT_SCALE, CREATED, MUTEX, is_active, known, table};
+use super::{BLOCK, COUNT_SCALE, CREATED, MUTEX, is_active, known, table, wait};
 use crate::hook::function::name_of;
+use crate::hook::lock::{waiting, with_waiting};
 use crate::profile::{Entry, Profile, Source};
 use crate::record::{ValueType, pseudo};
 use crate::snapshot::{self, Meta, Places, Row, Shape, Snapshot};
@@ -19,8 +20,8 @@ pub(crate) fn count_of_charges() -> usize {
     MUTEX.count()
 }
 
-fn row(key: Key, waits_in: Stack, count: &AtomicU64, delay: i64) -> Row {
-    let count = count.load(Relaxed) as f64 / COUNT_SCALE;
+fn row(key: Key, waits_in: Stack, count: u64, delay: i64) -> Row {
+    let count = count as f64 / COUNT_SCALE;
     Row {
         key: snapshot::Key {
             labels: key.labels,
@@ -32,12 +33,28 @@ fn row(key: Key, waits_in: Stack, count: &AtomicU64, delay: i64) -> Row {
     }
 }
 
-/// Those who waited.
-pub(crate) fn waits() -> impl Iterator<Item = Row> {
-    BLOCK.iter().map(|bucket| {
-        let (key, value) = (bucket.key(), bucket.value());
-        row(key, key.stack, &value.count, value.delay.load(Relaxed) as i64)
-    })
+/// Those who waited, and those who wait right now with the time so far: in the same row, or `apart`.
+pub(crate) fn waits(apart: bool) -> impl Iterator<Item = Row> {
+    let waits = wait::WAITING.all(wait::SHOWN);
+    let by_bucket = waiting::by_bucket(&waits);
+    let rows = BLOCK.iter().flat_map(|bucket| {
+        let waits = by_bucket.get(&std::ptr::from_ref(bucket).addr());
+        let ([count, delay], so_far) = waiting::values(bucket, waits.map_or(&[], Vec::as_slice));
+        let key = bucket.key();
+        with_waiting(row(key, key.stack, count, delay as i64), so_far, apart)
+    });
+    rows.collect::<Vec<_>>().into_iter()
+}
+
+/// Who waits right now: the thread's number, or 0, nanoseconds, the stack.
+pub(crate) fn waiting() -> Vec<(u32, u64, Stack)> {
+    let waits = wait::WAITING.all(wait::SHOWN);
+    waits.iter().map(|wait| (wait.thread, wait.delay, wait.bucket.key().stack)).collect()
+}
+
+/// Whether it is active, for people.
+pub(crate) fn status() -> Option<&'static str> {
+    Some(if is_active() { "interpose: active" } else { "interpose: inactive" })
 }
 
 /// Those who made them wait, for whatever it was; and what nobody is charged for.
@@ -46,7 +63,7 @@ pub(crate) fn charges() -> impl Iterator<Item = Row> {
         let kind = known(&bucket.value().kind)?.key().stack;
         let value = bucket.value();
         let delay = value.delay.load(Relaxed) as i64;
-        (delay > 0).then(|| row(bucket.key(), kind, &value.count, delay))
+        (delay > 0).then(|| row(bucket.key(), kind, value.count.load(Relaxed), delay))
     });
     let nobodys = BLOCK.iter().filter_map(|bucket| {
         let value = bucket.value();
@@ -55,7 +72,7 @@ pub(crate) fn charges() -> impl Iterator<Item = Row> {
         let row = row(
             Key { stack: wake_up, labels: Labels::none(), scope: None, ..key },
             key.stack,
-            &value.count,
+            value.count.load(Relaxed),
             delay,
         );
         (delay > 0).then_some(row)

@@ -1,9 +1,10 @@
 //! A wait, from before the system call until after it.
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed, Ordering::Release};
 
 use super::table::{self, Place, moment};
 use super::{BLOCK, COUNT_SCALE, KINDS, Kind, chain, happens};
 use crate::hook::lock::rates;
+use crate::hook::lock::waiting::{Booked, Shown, Table};
 use crate::local::Inside;
 use crate::stack::Frames;
 use crate::store::Stack;
@@ -21,6 +22,19 @@ pub(super) struct Waits {
     pub(super) uncharged: AtomicU64,
 }
 
+impl Booked for Waits {
+    fn booked(&self) -> [&AtomicU64; 2] {
+        [&self.count, &self.delay]
+    }
+}
+
+/// Waits for futexes that are not over.
+pub(super) static WAITING: Table<Waits> = Table::new();
+
+/// Nanoseconds from which on a wait is shown while it lasts. A call that finds its word changed is none, and takes less, or
+/// is taken for one: totals only grow.
+pub(super) const SHOWN: u64 = 100_000;
+
 /// The innermost frames, enough to tell one kind of lock from another: in builds that are not optimised every closure has
 /// one.
 const KIND_FRAMES: usize = if cfg!(debug_assertions) { 8 } else { 5 };
@@ -31,6 +45,7 @@ pub(super) struct Begun {
     start: u64,
     rate: u64,
     place: Option<Place>,
+    shown: Option<Shown<Waits>>,
 }
 
 /// The caller is about to wait for `word`; for none, if it waits for something that nobody is charged for. `skip` of
@@ -55,9 +70,12 @@ pub(super) fn begin(word: Option<usize>, skip: usize) -> Option<Begun> {
     let place = word
         .zip(kind)
         .and_then(|(word, kind)| table::arrive(word, moment(start), kind, sys::is_thread_local(word)));
+    // Who waits for the end of a thread may be cancelled, and its stack unwound past us: a slot would stay taken.
+    let shown =
+        bucket.filter(|_| rate != 0).zip(word).and_then(|(bucket, _)| WAITING.show(bucket, start, rate));
     drop(inside);
     let bucket = bucket?;
-    Some(Begun { bucket, start, rate, place })
+    Some(Begun { bucket, start, rate, place, shown })
 }
 
 /// What an event on this thread goes by.
@@ -96,17 +114,24 @@ impl Begun {
             chain::woken(left.from, left.woken_by);
         }
         let delay = clock::elapsed(self.start, now);
-        if self.rate == 0 || delay == 0 || !(waited || is_charged) {
-            return;
-        }
-        let probability = (delay as f64 / self.rate as f64).min(1.0);
-        if happens(probability) {
-            let weight = 1.0 / probability;
-            let uncharged = clock::elapsed(from, now).min(delay);
-            let value = self.bucket.value();
-            value.count.fetch_add((weight * COUNT_SCALE) as u64, Relaxed);
-            value.delay.fetch_add((delay as f64 * weight) as u64, Relaxed);
-            value.uncharged.fetch_add((uncharged as f64 * weight) as u64, Relaxed);
+        let book = || {
+            let was_shown = delay >= SHOWN;
+            if self.rate == 0 || delay == 0 || !(waited || is_charged || was_shown) {
+                return;
+            }
+            let probability = (delay as f64 / self.rate as f64).min(1.0);
+            if happens(probability) {
+                let weight = 1.0 / probability;
+                let uncharged = clock::elapsed(from, now).min(delay);
+                let value = self.bucket.value();
+                value.count.fetch_add((weight * COUNT_SCALE) as u64, Release);
+                value.delay.fetch_add((delay as f64 * weight) as u64, Release);
+                value.uncharged.fetch_add((uncharged as f64 * weight) as u64, Relaxed);
+            }
+        };
+        match self.shown {
+            Some(shown) => shown.end(book),
+            None => book(),
         }
     }
 
@@ -119,6 +144,6 @@ impl Begun {
     pub(super) fn unpack([bucket, start, rate]: [u64; 3]) -> Option<Begun> {
         let place = std::ptr::with_exposed_provenance_mut(bucket as usize);
         let bucket = super::known(&std::sync::atomic::AtomicPtr::new(place))?;
-        Some(Begun { bucket, start, rate, place: None })
+        Some(Begun { bucket, start, rate, place: None, shown: None })
     }
 }

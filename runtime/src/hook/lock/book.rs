@@ -1,6 +1,6 @@
 #![expect(unsafe_code, reason = "a lock's word holds the bucket of whoever was charged last")]
 //! Where waits and charges are booked: the rates, the buckets of `block` and `mutex`, the weights.
-use std::sync::atomic::{AtomicPtr, AtomicU64, Ordering::Acquire, Ordering::Relaxed, Ordering::Release};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed, Ordering::Release};
 
 use crate::store::bucket::{Bucket, Buckets, Key};
 use crate::{label, local, stack};
@@ -127,24 +127,6 @@ pub(super) fn served(server: u64) {
     if let Some(bucket) = unsafe { address.as_ref() } {
         let weight = f32::from_bits((server as u32 & 0xffff) << 16);
         bucket.value().first.fetch_add((f64::from(weight) * COUNT_SCALE) as u64, Relaxed);
-    }
-}
-
-/// A place for a bucket that any thread may look at.
-pub(super) struct BucketCell(AtomicPtr<Bucket>);
-
-impl BucketCell {
-    pub(super) const fn new() -> BucketCell {
-        BucketCell(AtomicPtr::new(std::ptr::null_mut()))
-    }
-
-    pub(super) fn set(&self, bucket: &'static Bucket) {
-        self.0.store(std::ptr::from_ref(bucket).cast_mut(), Release);
-    }
-
-    pub(super) fn get(&self) -> Option<&'static Bucket> {
-        // SAFETY: only `set` stores, and buckets live for ever.
-        unsafe { self.0.load(Acquire).as_ref() }
     }
 }
 

@@ -4,8 +4,11 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 
 use super::account::{Account, Ticket};
 use super::book;
+use super::deadlock::{self, Blocking, Taken};
 use super::waiting::Waiting;
 use crate::hook::interpose;
+use crate::local::blocked::{self, Identity, Manner};
+use crate::local::held::Access;
 use crate::site::LockSite;
 use crate::store::histogram::Histogram;
 use crate::{clock, fork, local, stack, trap};
@@ -101,11 +104,19 @@ pub(super) struct Meter {
     account: Account,
     /// The site's id once the lock was used.
     id: AtomicU32,
+    identity: Identity,
 }
 
 impl Meter {
     const fn new(origin: Origin, kind: Kind) -> Meter {
-        Meter { origin, kind, timed: AtomicU64::new(0), account: Account::new(), id: AtomicU32::new(0) }
+        Meter {
+            origin,
+            kind,
+            timed: AtomicU64::new(0),
+            account: Account::new(),
+            id: AtomicU32::new(0),
+            identity: Identity::new(),
+        }
     }
 
     /// Of a lock that goes by the place that this is called from.
@@ -133,34 +144,110 @@ impl Meter {
         }
     }
 
-    /// Counts an acquisition by one alone. Its release is [`release`](Self::release).
+    /// Counts an acquisition by one alone, a thread that waited or would have. Its release is
+    /// [`release`](Self::release).
     #[inline(always)]
     pub(super) fn acquired(&self) {
+        self.alone(Some(Taken::waiting(Access::Alone)));
+    }
+
+    /// The same by a thread that would not have waited for ever.
+    #[inline(always)]
+    pub(super) fn tried(&self) {
+        self.alone(Some(Taken::tried(Access::Alone)));
+    }
+
+    /// The same where another thread may release it: by a task, or with a guard that may be sent.
+    #[allow(dead_code, reason = "which kinds of locks there are is a matter of features")]
+    #[inline(always)]
+    pub(super) fn acquired_by_any(&self) {
+        self.alone(None);
+    }
+
+    #[inline(always)]
+    pub(super) fn alone(&self, how: Option<Taken>) {
         trap::not_in_handler(trap::LOCKS);
-        local::with(|local| match local.counter(self.id.load(Relaxed)) {
-            Some(counter) if !counter.add_and_test() => {}
-            // One call for both, so that what is common stays small enough to be a part of its caller.
-            counter => self.rare(local, counter),
+        local::with(|local| {
+            if how.is_some() {
+                self.identity.owner.store(local.number(), Relaxed);
+            }
+            match local.counter(self.id.load(Relaxed) & deadlock::mask()) {
+                Some(counter) if !counter.add_and_test() => {}
+                // One call for both, so that what is common stays small enough to be a part of its caller.
+                counter => self.rare(local, counter, how),
+            }
         });
     }
 
     #[cold]
     #[inline(never)]
-    fn rare(&self, local: &local::Local, counter: Option<&local::Counter>) {
+    fn rare(&self, local: &local::Local, counter: Option<&local::Counter>, how: Option<Taken>) {
         match counter {
             Some(counter) => self.time(local, counter),
-            None => self.first(local),
+            None => {
+                match local.counter(self.id.load(Relaxed)) {
+                    Some(counter) if counter.add_and_test() => self.time(local, counter),
+                    Some(_) => {}
+                    None => self.first(local),
+                }
+                if let Some(how) = how {
+                    // The thread has its number now.
+                    self.identity.owner.store(local.number(), Relaxed);
+                    self.in_order(how);
+                }
+            }
         }
+        stack::stay();
     }
 
-    /// Counts an acquisition that others may share. Its release is [`release_shared`](Self::release_shared).
+    /// Counts an acquisition that others may share, by a thread that waited or would have. Its release is
+    /// [`release_shared`](Self::release_shared).
     #[inline(always)]
     pub(super) fn shared(&self) {
+        self.with_others(Some(Taken::waiting(Access::Shared)));
+    }
+
+    /// The same by a thread that would not have waited for ever.
+    #[inline(always)]
+    pub(super) fn tried_shared(&self) {
+        self.with_others(Some(Taken::tried(Access::Shared)));
+    }
+
+    /// The same where another thread may release it.
+    #[allow(dead_code, reason = "which kinds of locks there are is a matter of features")]
+    #[inline(always)]
+    pub(super) fn shared_by_any(&self) {
+        self.with_others(None);
+    }
+
+    #[inline(always)]
+    pub(super) fn with_others(&self, how: Option<Taken>) {
         trap::not_in_handler(trap::LOCKS);
-        local::with(|local| match local.counter(self.id.load(Relaxed)) {
+        local::with(|local| match local.counter(self.id.load(Relaxed) & deadlock::mask()) {
+            Some(counter) => counter.add(),
+            None => self.rare_shared(local, how),
+        });
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn rare_shared(&self, local: &local::Local, how: Option<Taken>) {
+        match local.counter(self.id.load(Relaxed)) {
             Some(counter) => counter.add(),
             None => self.first(local),
-        });
+        }
+        if let Some(how) = how {
+            self.in_order(how);
+        }
+        stack::stay();
+    }
+
+    #[inline(never)]
+    fn in_order(&self, how: Taken) {
+        if deadlock::checks() {
+            deadlock::taken(&self.identity, self.id.load(Relaxed), how);
+        }
+        stack::stay();
     }
 
     /// Times this hold.
@@ -216,23 +303,36 @@ impl Meter {
     /// To be called by who holds the lock alone, before releasing it.
     #[inline(always)]
     pub(super) fn release(&self) {
-        if !self.account.is_idle() {
+        if !self.account.is_idle() || deadlock::checks() {
             self.release_slow(true);
         }
+        self.identity.owner.store(0, Relaxed);
     }
 
     /// To be called by one of those who share the lock, before releasing it.
     #[inline(always)]
     pub(super) fn release_shared(&self) {
-        if !self.account.is_idle() {
+        if !self.account.is_idle() || deadlock::checks() {
             self.release_slow(false);
         }
+    }
+
+    /// Who held it has less of it from now on, without having released it.
+    #[allow(dead_code, reason = "which kinds of locks there are is a matter of features")]
+    pub(super) fn downgraded(&self, to: Access) {
+        if deadlock::checks() {
+            deadlock::taken(&self.identity, self.what() as u32, Taken::tried(to));
+        }
+        stack::stay();
     }
 
     /// Somebody waits, or this hold is timed.
     #[cold]
     #[inline(never)]
     fn release_slow(&self, alone: bool) {
+        if deadlock::checks() {
+            deadlock::released(&self.identity);
+        }
         let now = clock::ticks();
         if alone && self.account.unwatch() {
             let timed = self.timed.load(Relaxed);
@@ -255,6 +355,7 @@ impl Meter {
     #[inline]
     pub(super) fn wait<R>(
         &self,
+        manner: Manner,
         mut again: impl FnMut() -> Option<R>,
         block: impl FnOnce() -> R,
         has: impl FnOnce(&R) -> bool,
@@ -268,7 +369,9 @@ impl Meter {
             }
         }
         wait.show();
+        let blocking = wait.blocks(manner);
         let result = interpose::own_wait(block);
+        drop(blocking);
         if has(&result) {
             wait.has_it();
         }
@@ -312,6 +415,17 @@ impl<'a> Wait<'a> {
     pub(super) fn show(&mut self) {
         self.waiting = Some(Waiting::begin(self.start, self.meter.what(), None));
         stack::stay();
+    }
+
+    /// It waits on this thread, and does nothing else.
+    fn blocks(&self, manner: Manner) -> Blocking {
+        Blocking::begin(blocked::Wait {
+            lock: Some(&self.meter.identity),
+            site: self.meter.id.load(Relaxed),
+            since: self.start,
+            stack: self.waiting.as_ref().and_then(Waiting::stack),
+            manner,
+        })
     }
 
     /// It has the lock.

@@ -5,7 +5,7 @@ use std::time::SystemTime;
 
 use super::book::{self, BLOCK, BLOCK_RATE, COUNT_SCALE, MUTEX, MUTEX_FRACTION};
 use super::meter::Stats;
-use super::waiting::{self, Seen};
+use super::waiting;
 use crate::hook::interpose;
 use crate::profile::{Entry, Profile, Source, View};
 use crate::record::{Kind, ValueType, pseudo};
@@ -37,7 +37,6 @@ const VALUES: [ValueType; 2] =
     [ValueType::new("contentions", "count"), ValueType::new("delay", "nanoseconds")];
 
 /// The rates of `block` and `mutex`, for all who book there.
-#[cfg_attr(not(profiled_interpose), expect(dead_code, reason = "nobody else does"))]
 pub(crate) fn rates() -> (u64, u64) {
     (BLOCK_RATE.load(Relaxed), MUTEX_FRACTION.load(Relaxed))
 }
@@ -65,11 +64,11 @@ impl Source for Block {
     }
 
     fn rate(&self) -> Option<String> {
-        Some(match BLOCK_RATE.load(Relaxed) {
+        Some(with_status(match BLOCK_RATE.load(Relaxed) {
             0 => "off".to_owned(),
             1 => "every wait".to_owned(),
             rate => format!("1 sample in {rate} ns waited"),
-        })
+        }))
     }
 }
 
@@ -77,7 +76,7 @@ impl Block {
     fn all(&self, name: &'static str, apart: bool) -> Snapshot {
         let sites = sites();
         let mut rows = rows(&sites, apart);
-        rows.extend(interpose::waits());
+        rows.extend(interpose::waits(apart));
         let shape = Shape::Contention { mutex: false };
         let mut comments = vec![match BLOCK_RATE.load(Relaxed) {
             0 => "block sampling is off; what is shown was recorded before".to_owned(),
@@ -92,6 +91,14 @@ impl Block {
         comments.extend(interpose::comments());
         comments.extend(label::losses());
         finish(name, rows, shape, comments, None)
+    }
+}
+
+/// A rate, and whether waits of the whole process are seen.
+fn with_status(rate: String) -> String {
+    match interpose::status() {
+        Some(status) => format!("{rate}; {status}"),
+        None => rate,
     }
 }
 
@@ -129,7 +136,7 @@ impl Source for Mutexes {
     }
 
     fn rate(&self) -> Option<String> {
-        Some(mutex_rate())
+        Some(with_status(mutex_rate()))
     }
 }
 
@@ -179,7 +186,7 @@ fn folded(buckets: &Buckets) -> Option<String> {
 }
 
 /// Lock sites that were used, by id.
-fn sites() -> HashMap<u64, &'static LockSite> {
+pub(super) fn sites() -> HashMap<u64, &'static LockSite> {
     let used = |site: &&LockSite| site.id.load(Relaxed) != 0;
     crate::site::locks().filter(used).map(|site| (u64::from(site.id.load(Relaxed)), site)).collect()
 }
@@ -188,26 +195,27 @@ fn sites() -> HashMap<u64, &'static LockSite> {
 /// a row of its own with `state=waiting`.
 fn rows(sites: &HashMap<u64, &'static LockSite>, apart: bool) -> Vec<Row> {
     let waits = waiting::all();
-    let mut by_bucket: HashMap<usize, Vec<&Seen>> = HashMap::new();
-    for wait in &waits {
-        by_bucket.entry(std::ptr::from_ref(wait.bucket).addr()).or_default().push(wait);
-    }
+    let by_bucket = waiting::by_bucket(&waits);
     let mut rows = Vec::new();
     for bucket in BLOCK.iter() {
         let waits = by_bucket.get(&std::ptr::from_ref(bucket).addr());
         let ([count, delay], [waits, so_far]) = waiting::values(bucket, waits.map_or(&[], Vec::as_slice));
         let booked = row(bucket, [count, delay], sites);
-        let mut row = booked;
-        if apart {
-            rows.push(booked);
-            row.key.tags = Labels::of(&[("state", "waiting")]);
-            row.values = [0; MAX_VALUES];
-        }
-        row.values[0] += waits as i64;
-        row.values[1] += so_far as i64;
-        rows.push(row);
+        rows.extend(with_waiting(booked, [waits, so_far], apart));
     }
     rows
+}
+
+/// A row with those of it that still wait, in a row of their own if they are to be told `apart`.
+pub(crate) fn with_waiting(booked: Row, [waits, so_far]: [u64; 2], apart: bool) -> impl Iterator<Item = Row> {
+    let mut row = booked;
+    if apart {
+        row.key.tags = Labels::of(&[("state", "waiting")]);
+        row.values = [0; MAX_VALUES];
+    }
+    row.values[0] += waits as i64;
+    row.values[1] += so_far as i64;
+    apart.then_some(booked).into_iter().chain([row])
 }
 
 /// A bucket's row, of the values that were read.

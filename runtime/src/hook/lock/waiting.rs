@@ -6,11 +6,14 @@
 //!
 //! Totals only grow: a reader adds what still waits *after* it has read a bucket to what it read, and looks again when a
 //! wait has ended meanwhile. See [`values`].
-use std::sync::atomic::{AtomicU64, Ordering::Acquire, Ordering::Relaxed, Ordering::Release};
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Acquire, Ordering::Relaxed, Ordering::Release};
 
-use super::book::{self, BLOCK, BLOCK_RATE, BucketCell};
+use super::book::{self, BLOCK, BLOCK_RATE};
 use crate::clock;
-use crate::store::bucket::Bucket;
+use crate::store::Stack;
+use crate::store::arena::Noted;
+use crate::store::bucket::{Bucket, Counters};
 
 /// Waits that are shown at once; a page of slots costs memory when it is first used. Those that find no slot are
 /// counted, and booked when they end.
@@ -25,24 +28,34 @@ const BOOKING: u64 = 3;
 const ROUND: u64 = 4;
 
 #[repr(align(64))]
-struct Slot {
+struct Slot<V: 'static> {
     /// Rounds, and in the two lowest bits where in one it is.
     state: AtomicU64,
-    bucket: BucketCell,
+    bucket: Noted<Bucket<V>>,
     /// Ticks.
     since: AtomicU64,
     /// The rate in force when it began.
     rate: AtomicU64,
+    /// The number of the thread that began it, or 0.
+    thread: AtomicU32,
 }
 
-static TABLE: [Slot; SLOTS] = [const {
-    Slot {
-        state: AtomicU64::new(FREE),
-        bucket: BucketCell::new(),
-        since: AtomicU64::new(0),
-        rate: AtomicU64::new(0),
+/// What is booked of waits at one place.
+pub(crate) trait Booked: Sync + 'static {
+    /// Their number, in units of `COUNT_SCALE`, and nanoseconds. Both are added to with `Release`.
+    fn booked(&self) -> [&AtomicU64; 2];
+}
+
+impl Booked for Counters {
+    fn booked(&self) -> [&AtomicU64; 2] {
+        [&self.first, &self.second]
     }
-}; SLOTS];
+}
+
+/// Those who wait, and are booked in one kind of bucket.
+pub(crate) struct Table<V: 'static>([Slot<V>; SLOTS]);
+
+static TABLE: Table<Counters> = Table::new();
 
 static UNSEEN: AtomicU64 = AtomicU64::new(0);
 
@@ -53,8 +66,7 @@ pub(super) fn unseen() -> u64 {
 
 /// One wait, from before it until it is dropped. It may move to another thread, as futures do.
 pub(super) struct Waiting {
-    /// And the state that it has while this wait has it.
-    slot: Option<(&'static Slot, u64)>,
+    shown: Option<Shown<Counters>>,
     bucket: Option<&'static Bucket>,
     since: u64,
     rate: u64,
@@ -65,19 +77,18 @@ impl Waiting {
     pub(super) fn begin(since: u64, what: u64, label: Option<(&str, &str)>) -> Waiting {
         let rate = BLOCK_RATE.load(Relaxed);
         let bucket = if rate == 0 { None } else { book::here(&BLOCK, what, label) };
-        let slot = bucket.and_then(|bucket| {
-            let free = claim();
-            if free.is_none() {
-                UNSEEN.fetch_add(1, Relaxed);
-            }
-            let (slot, state) = free?;
-            slot.bucket.set(bucket);
-            slot.since.store(since, Relaxed);
-            slot.rate.store(rate, Relaxed);
-            slot.state.store(state, Release);
-            Some((slot, state))
-        });
-        Waiting { slot, bucket, since, rate }
+        let shown = bucket.and_then(|bucket| TABLE.show(bucket, since, rate));
+        Waiting { shown, bucket, since, rate }
+    }
+
+    /// Its stack, if it is to be booked.
+    pub(super) fn stack(&self) -> Option<Stack> {
+        self.bucket.map(|bucket| bucket.key().stack)
+    }
+
+    /// Since when, in ticks.
+    pub(super) fn since(&self) -> u64 {
+        self.since
     }
 
     /// It ends now, after `delay` nanoseconds.
@@ -92,15 +103,35 @@ impl Waiting {
 
     fn book(&mut self, delay: u64) {
         let Some(bucket) = self.bucket.take() else { return };
-        let slot = self.slot.take().filter(|(slot, state)| {
-            // A forked child has freed it.
-            slot.state.compare_exchange(*state, state - WAITING + BOOKING, Relaxed, Relaxed).is_ok()
-        });
-        let probability = book::probability(delay, self.rate);
-        if book::happens(probability) {
-            book::wait(bucket, delay, probability);
+        let rate = self.rate;
+        let book = || {
+            let probability = book::probability(delay, rate);
+            if book::happens(probability) {
+                book::wait(bucket, delay, probability);
+            }
+        };
+        match self.shown.take() {
+            Some(shown) => shown.end(book),
+            None => book(),
         }
-        if let Some((slot, state)) = slot {
+    }
+}
+
+/// A wait that has a slot.
+pub(crate) struct Shown<V: 'static> {
+    slot: &'static Slot<V>,
+    /// That the slot has while this wait has it.
+    state: u64,
+}
+
+impl<V> Shown<V> {
+    /// It is over, and is booked by `book`.
+    pub(crate) fn end(self, book: impl FnOnce()) {
+        let Shown { slot, state } = self;
+        // A forked child has freed it.
+        let is_here = slot.state.compare_exchange(state, state - WAITING + BOOKING, Relaxed, Relaxed).is_ok();
+        book();
+        if is_here {
             slot.state.store((state - WAITING).wrapping_add(ROUND), Release);
         }
     }
@@ -114,50 +145,110 @@ impl Drop for Waiting {
     }
 }
 
-/// A free slot, taken, and the state to give it when it is filled.
-fn claim() -> Option<(&'static Slot, u64)> {
-    let first = crate::local::with(|local| local.random(|random| random.next())) as usize;
-    (0..TRIES).map(|step| &TABLE[(first.wrapping_add(step)) % SLOTS]).find_map(|slot| {
-        let state = slot.state.load(Relaxed);
-        let free = state % ROUND == FREE;
-        (free && slot.state.compare_exchange(state, state + TAKEN, Acquire, Relaxed).is_ok())
-            .then_some((slot, state + WAITING))
-    })
-}
+impl<V: Booked> Table<V> {
+    pub(crate) const fn new() -> Table<V> {
+        Table(
+            [const {
+                Slot {
+                    state: AtomicU64::new(FREE),
+                    bucket: Noted::new(),
+                    since: AtomicU64::new(0),
+                    rate: AtomicU64::new(0),
+                    thread: AtomicU32::new(0),
+                }
+            }; SLOTS],
+        )
+    }
 
-/// In a forked child nobody waits: those who did are not there.
-pub(super) fn after_fork_in_child() {
-    for slot in &TABLE {
-        let state = slot.state.load(Relaxed);
-        if state % ROUND != FREE {
-            slot.state.store((state & !(ROUND - 1)).wrapping_add(ROUND), Relaxed);
+    /// Somebody waits since `since`, in ticks, and is to be booked in this bucket. `None`, counted: there is no room.
+    /// Takes no lock and waits for nobody.
+    pub(crate) fn show(&'static self, bucket: &'static Bucket<V>, since: u64, rate: u64) -> Option<Shown<V>> {
+        let free = self.claim();
+        if free.is_none() {
+            UNSEEN.fetch_add(1, Relaxed);
         }
+        let (slot, state) = free?;
+        slot.bucket.set(Some(bucket));
+        slot.since.store(since, Relaxed);
+        slot.rate.store(rate, Relaxed);
+        slot.thread.store(crate::local::with(|local| local.number()), Relaxed);
+        slot.state.store(state, Release);
+        Some(Shown { slot, state })
+    }
+
+    /// A free slot, taken, and the state to give it when it is filled.
+    fn claim(&'static self) -> Option<(&'static Slot<V>, u64)> {
+        let first = crate::local::with(|local| local.random(|random| random.next())) as usize;
+        (0..TRIES).map(|step| &self.0[(first.wrapping_add(step)) % SLOTS]).find_map(|slot| {
+            let state = slot.state.load(Relaxed);
+            let free = state % ROUND == FREE;
+            (free && slot.state.compare_exchange(state, state + TAKEN, Acquire, Relaxed).is_ok())
+                .then_some((slot, state + WAITING))
+        })
+    }
+
+    /// In a forked child nobody waits: those who did are not there.
+    pub(crate) fn after_fork_in_child(&self) {
+        for slot in &self.0 {
+            let state = slot.state.load(Relaxed);
+            if state % ROUND != FREE {
+                slot.state.store((state & !(ROUND - 1)).wrapping_add(ROUND), Relaxed);
+            }
+        }
+    }
+
+    /// All who wait now, longer than what is always sampled, and than `least` nanoseconds.
+    pub(crate) fn all(&'static self, least: u64) -> Vec<Seen<V>> {
+        let seen = |slot: &'static Slot<V>| {
+            let state = slot.state.load(Acquire);
+            if state % ROUND != WAITING {
+                return None;
+            }
+            let (bucket, since) = (slot.bucket.get()?, slot.since.load(Acquire));
+            let (rate, thread) = (slot.rate.load(Acquire), slot.thread.load(Acquire));
+            let delay = clock::elapsed(since, clock::ticks());
+            let same = slot.state.load(Relaxed) == state;
+            (same && delay >= rate.max(least) && delay > 0).then_some(Seen {
+                slot,
+                state,
+                bucket,
+                thread,
+                delay,
+            })
+        };
+        self.0.iter().filter_map(seen).collect()
     }
 }
 
-/// A wait as a reader met it.
-#[derive(Clone, Copy)]
-pub(super) struct Seen {
-    slot: &'static Slot,
-    state: u64,
-    pub(super) bucket: &'static Bucket,
-    delay: u64,
+/// In a forked child nobody waits.
+pub(super) fn after_fork_in_child() {
+    TABLE.after_fork_in_child();
 }
 
-/// All who wait now, longer than what is always sampled.
-pub(super) fn all() -> Vec<Seen> {
-    let seen = |slot: &'static Slot| {
-        let state = slot.state.load(Acquire);
-        if state % ROUND != WAITING {
-            return None;
-        }
-        let (bucket, since) = (slot.bucket.get()?, slot.since.load(Acquire));
-        let rate = slot.rate.load(Acquire);
-        let delay = clock::elapsed(since, clock::ticks());
-        let same = slot.state.load(Relaxed) == state;
-        (same && delay >= rate && delay > 0).then_some(Seen { slot, state, bucket, delay })
-    };
-    TABLE.iter().filter_map(seen).collect()
+/// A wait as a reader met it.
+pub(crate) struct Seen<V: 'static> {
+    slot: &'static Slot<V>,
+    state: u64,
+    pub(crate) bucket: &'static Bucket<V>,
+    /// The number of the thread that began it, or 0.
+    #[cfg_attr(not(profiled_interpose), expect(dead_code, reason = "nobody else asks"))]
+    pub(crate) thread: u32,
+    /// Nanoseconds so far.
+    pub(crate) delay: u64,
+}
+
+/// All who wait now for what is ours.
+pub(super) fn all() -> Vec<Seen<Counters>> {
+    TABLE.all(0)
+}
+
+/// Those of them that are to be booked in each bucket, by its address.
+pub(crate) fn by_bucket<V>(waits: &[Seen<V>]) -> HashMap<usize, Vec<&Seen<V>>> {
+    let mut by_bucket: HashMap<usize, Vec<&Seen<V>>> = HashMap::new();
+    for wait in waits {
+        by_bucket.entry(std::ptr::from_ref(wait.bucket).addr()).or_default().push(wait);
+    }
+    by_bucket
 }
 
 /// How often a reader looks again before it takes what it has. Then a wait that has just ended may be missing, until
@@ -166,8 +257,8 @@ const LOOKS: usize = 1000;
 
 /// What a bucket's row comes to: what is booked, and what those of `waits` add that still wait: how many they are,
 /// and nanoseconds. Each wait is in one of the two.
-pub(super) fn values(bucket: &'static Bucket, waits: &[&Seen]) -> ([u64; 2], [u64; 2]) {
-    let booked = || [&bucket.value().first, &bucket.value().second].map(|value| value.load(Acquire));
+pub(crate) fn values<V: Booked>(bucket: &'static Bucket<V>, waits: &[&Seen<V>]) -> ([u64; 2], [u64; 2]) {
+    let booked = || bucket.value().booked().map(|value| value.load(Acquire));
     let mut before = None;
     for _ in 0..LOOKS {
         let booked = booked();

@@ -79,7 +79,7 @@ fn row(page: &mut String, profile: &Profile) -> fmt::Result {
     let source = profile.source();
     let rate = source.and_then(|source| source.rate()).unwrap_or_default();
     write!(page, "</div></td><td>{}</td><td><a href=\"{link}\" download>pprof</a>", Html(&rate))?;
-    if matches!(name, "goroutine" | "threads" | "tasks") {
+    if matches!(name, "deadlock" | "goroutine" | "threads" | "tasks") {
         write!(page, " <a href=\"{link}?debug=2\">full</a>")?;
     }
     match source {

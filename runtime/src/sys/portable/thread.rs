@@ -1,7 +1,6 @@
 //! Threads of our own.
 
 /// Runs `f`. There is no portable word for signals, and so none to block.
-#[cfg_attr(not(feature = "http"), expect(dead_code, reason = "only the server has threads"))]
 pub(crate) fn with_signals_blocked<T>(f: impl FnOnce() -> T) -> T {
     f()
 }
@@ -11,6 +10,11 @@ pub(crate) fn note_ours() {}
 
 /// As above.
 pub(crate) fn after_fork_in_child() {}
+
+/// Nobody tells what a thread is called but the thread itself.
+pub(crate) fn name(_: i32) -> Option<String> {
+    None
+}
 
 /// Nobody tells; whoever has a number has not given it back.
 pub(crate) fn is_there(tid: i32) -> bool {

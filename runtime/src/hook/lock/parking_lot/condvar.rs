@@ -4,8 +4,11 @@ use std::mem::ManuallyDrop;
 use std::time::{Duration, Instant};
 use std::{fmt, ops};
 
+use super::family::holder::count;
 use super::{MutexGuard, WaitTimeoutResult, origin};
+use crate::hook::lock::deadlock::Taken;
 use crate::hook::lock::sync::waits;
+use crate::local::held::Access;
 
 /// [`parking_lot::Condvar`](origin::Condvar), whose waits are in the profile `block`: from the call to its return,
 /// so that getting the lock again is part of it.
@@ -141,7 +144,7 @@ fn with<T: ?Sized, R>(
     // SAFETY: our guard says that it is locked, and stays the one that unlocks it.
     let mut inner = ManuallyDrop::new(unsafe { raw.lock.make_guard_unchecked() });
     let result = waits(|| wait(&mut inner));
-    raw.meter.acquired();
+    count(&raw.meter, Taken::waiting(Access::Alone));
     result
 }
 

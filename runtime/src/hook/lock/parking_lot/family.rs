@@ -3,6 +3,7 @@
 //! Its locks are those of `lock_api` around a raw lock. Ours are the same around a raw lock of ours, so that guards, mapped
 //! guards, timeouts and fair unlocking are `lock_api`'s own; each is in a type that knows where it was made and
 //! otherwise is, by `Deref`, that lock.
+pub(super) mod holder;
 mod raw_mutex;
 mod raw_rwlock;
 pub(super) mod tried;

@@ -3,8 +3,12 @@
 use std::time::{Duration, Instant};
 
 use super::super::{api, origin};
+use super::holder::count;
 use super::tried::{counted, get, get_in_time};
+use crate::hook::lock::deadlock::Taken;
 use crate::hook::lock::meter::Meter;
+use crate::local::blocked::Manner;
+use crate::local::held::Access;
 
 /// A raw mutex of `parking_lot`, profiled.
 pub struct RawMutexOf<L> {
@@ -42,8 +46,8 @@ unsafe impl<L: api::RawMutex> api::RawMutex for RawMutexOf<L> {
 
     states! { RawMutex }
 
-    method! { get lock Guard: acquired after try_lock }
-    method! { try try_lock Guard: acquired }
+    method! { get lock Guard: Alone after try_lock }
+    method! { try try_lock Guard: Alone }
     method! { put unlock Guard: release }
 
     #[inline]
@@ -65,6 +69,6 @@ where
     type Duration = Duration;
     type Instant = Instant;
 
-    method! { try try_lock_for Guard: acquired after try_lock for Duration }
-    method! { try try_lock_until Guard: acquired after try_lock for Instant }
+    method! { try try_lock_for Guard: Alone after try_lock for Duration }
+    method! { try try_lock_until Guard: Alone after try_lock for Instant }
 }

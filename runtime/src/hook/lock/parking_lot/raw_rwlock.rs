@@ -5,8 +5,12 @@
 use std::time::{Duration, Instant};
 
 use super::super::{api, origin};
+use super::holder::{count, lowered};
 use super::tried::{counted, get, get_in_time};
+use crate::hook::lock::deadlock::Taken;
 use crate::hook::lock::meter::Meter;
+use crate::local::blocked::Manner;
+use crate::local::held::Access;
 
 /// A raw reader-writer lock of `parking_lot`, profiled.
 pub struct RawRwLockOf<L> {
@@ -40,11 +44,11 @@ unsafe impl<L: api::RawRwLock> api::RawRwLock for RawRwLockOf<L> {
 
     states! { RawRwLock }
 
-    method! { get lock_shared SharedGuard: shared after try_lock_shared }
-    method! { try try_lock_shared SharedGuard: shared }
+    method! { get lock_shared SharedGuard: Shared after try_lock_shared }
+    method! { try try_lock_shared SharedGuard: Shared }
     method! { put unlock_shared SharedGuard: release_shared }
-    method! { get lock_exclusive ExclusiveGuard: acquired after try_lock_exclusive }
-    method! { try try_lock_exclusive ExclusiveGuard: acquired }
+    method! { get lock_exclusive ExclusiveGuard: Alone after try_lock_exclusive }
+    method! { try try_lock_exclusive ExclusiveGuard: Alone }
     method! { put unlock_exclusive ExclusiveGuard: release }
 
     #[inline]
@@ -66,18 +70,18 @@ unsafe impl<L: api::RawRwLockFair> api::RawRwLockFair for RawRwLockOf<L> {
 
 // SAFETY: as above.
 unsafe impl<L: api::RawRwLockDowngrade> api::RawRwLockDowngrade for RawRwLockOf<L> {
-    method! { lower downgrade ExclusiveGuard SharedGuard: release }
+    method! { lower downgrade ExclusiveGuard SharedGuard: release, Shared }
 }
 
 // SAFETY: as above.
 unsafe impl<L: api::RawRwLockUpgrade> api::RawRwLockUpgrade for RawRwLockOf<L> {
     states! { RawRwLockUpgrade }
 
-    method! { get lock_upgradable UpgradableGuard: shared after try_lock_upgradable }
-    method! { try try_lock_upgradable UpgradableGuard: shared }
+    method! { get lock_upgradable UpgradableGuard: Upgradable after try_lock_upgradable }
+    method! { try try_lock_upgradable UpgradableGuard: Upgradable }
     method! { put unlock_upgradable UpgradableGuard: release_shared }
-    method! { raise upgrade UpgradableGuard ExclusiveGuard: acquired after try_upgrade }
-    method! { try raise try_upgrade UpgradableGuard ExclusiveGuard: acquired }
+    method! { raise upgrade UpgradableGuard ExclusiveGuard: Alone after try_upgrade }
+    method! { try raise try_upgrade UpgradableGuard ExclusiveGuard: Alone }
 }
 
 // SAFETY: as above.
@@ -87,8 +91,8 @@ unsafe impl<L: api::RawRwLockUpgradeFair> api::RawRwLockUpgradeFair for RawRwLoc
 
 // SAFETY: as above.
 unsafe impl<L: api::RawRwLockUpgradeDowngrade> api::RawRwLockUpgradeDowngrade for RawRwLockOf<L> {
-    method! { lower downgrade_upgradable UpgradableGuard SharedGuard: release_shared }
-    method! { lower downgrade_to_upgradable ExclusiveGuard UpgradableGuard: release }
+    method! { lower downgrade_upgradable UpgradableGuard SharedGuard: release_shared, Shared }
+    method! { lower downgrade_to_upgradable ExclusiveGuard UpgradableGuard: release, Upgradable }
 }
 
 // SAFETY: as above.
@@ -99,10 +103,10 @@ where
     type Duration = Duration;
     type Instant = Instant;
 
-    method! { try try_lock_shared_for SharedGuard: shared after try_lock_shared for Duration }
-    method! { try try_lock_shared_until SharedGuard: shared after try_lock_shared for Instant }
-    method! { try try_lock_exclusive_for ExclusiveGuard: acquired after try_lock_exclusive for Duration }
-    method! { try try_lock_exclusive_until ExclusiveGuard: acquired after try_lock_exclusive for Instant }
+    method! { try try_lock_shared_for SharedGuard: Shared after try_lock_shared for Duration }
+    method! { try try_lock_shared_until SharedGuard: Shared after try_lock_shared for Instant }
+    method! { try try_lock_exclusive_for ExclusiveGuard: Alone after try_lock_exclusive for Duration }
+    method! { try try_lock_exclusive_until ExclusiveGuard: Alone after try_lock_exclusive for Instant }
 }
 
 // SAFETY: as above.
@@ -110,8 +114,8 @@ unsafe impl<L> api::RawRwLockUpgradeTimed for RawRwLockOf<L>
 where
     L: api::RawRwLockUpgradeTimed<Duration = Duration, Instant = Instant>,
 {
-    method! { try try_lock_upgradable_for UpgradableGuard: shared after try_lock_upgradable for Duration }
-    method! { try try_lock_upgradable_until UpgradableGuard: shared after try_lock_upgradable for Instant }
-    method! { try raise try_upgrade_for UpgradableGuard ExclusiveGuard: acquired after try_upgrade for Duration }
-    method! { try raise try_upgrade_until UpgradableGuard ExclusiveGuard: acquired after try_upgrade for Instant }
+    method! { try try_lock_upgradable_for UpgradableGuard: Upgradable after try_lock_upgradable for Duration }
+    method! { try try_lock_upgradable_until UpgradableGuard: Upgradable after try_lock_upgradable for Instant }
+    method! { try raise try_upgrade_for UpgradableGuard ExclusiveGuard: Alone after try_upgrade for Duration }
+    method! { try raise try_upgrade_until UpgradableGuard ExclusiveGuard: Alone after try_upgrade for Instant }
 }

@@ -1,5 +1,6 @@
 //! How a raw lock is got, whatever a try comes to: in 0.12 a `bool`, in 0.13 what its holder has to give back.
 use crate::hook::lock::meter::Meter;
+use crate::local::blocked::Manner;
 
 /// What a try came to.
 pub(in super::super) trait Tried {
@@ -68,25 +69,32 @@ pub(in super::super) fn counted<R: Tried>(tried: R, count: impl FnOnce()) -> R {
 #[inline(always)]
 pub(in super::super) fn get<R: Tried>(
     meter: &Meter,
+    manner: Manner,
     again: impl Fn() -> R,
     block: impl FnOnce() -> R::Held,
 ) -> R::Held {
     match again().held() {
         Some(held) => held,
-        None => slow(meter, again, block),
+        None => slow(meter, manner, again, block),
     }
 }
 
 #[cold]
 #[inline(never)]
-fn slow<R: Tried>(meter: &Meter, again: impl Fn() -> R, block: impl FnOnce() -> R::Held) -> R::Held {
-    meter.wait(|| again().held(), block, |_| true)
+fn slow<R: Tried>(
+    meter: &Meter,
+    manner: Manner,
+    again: impl Fn() -> R,
+    block: impl FnOnce() -> R::Held,
+) -> R::Held {
+    meter.wait(manner, || again().held(), block, |_| true)
 }
 
 /// The same, where `block` may give up.
 #[inline]
 pub(in super::super) fn get_in_time<R: Tried>(
     meter: &Meter,
+    manner: Manner,
     again: impl Fn() -> R,
     block: impl FnOnce() -> R,
 ) -> R {
@@ -94,5 +102,5 @@ pub(in super::super) fn get_in_time<R: Tried>(
     if tried.has() {
         return tried;
     }
-    meter.wait(|| Some(again()).filter(R::has), block, R::has)
+    meter.wait(Manner { in_time: true, ..manner }, || Some(again()).filter(R::has), block, R::has)
 }

@@ -7,23 +7,28 @@
 /// A method of a raw lock, in a trait that has it: how it gets the lock, tries to, gives it back, or turns one way of
 /// holding it into another.
 macro_rules! method {
-    (get $name:ident $state:ident: $count:ident after $again:ident) => {
+    (get $name:ident $state:ident: $access:ident after $again:ident) => {
         #[inline]
         fn $name(&self) {
-            get(&self.meter, || self.raw().$again(), || self.raw().$name());
-            self.meter.$count();
+            get(&self.meter, Manner::of(Access::$access), || self.raw().$again(), || self.raw().$name());
+            count(&self.meter, Taken::waiting(Access::$access));
         }
     };
-    (try $name:ident $state:ident: $count:ident) => {
+    (try $name:ident $state:ident: $access:ident) => {
         #[inline]
         fn $name(&self) -> bool {
-            counted(self.raw().$name(), || self.meter.$count())
+            counted(self.raw().$name(), || count(&self.meter, Taken::tried(Access::$access)))
         }
     };
-    (try $name:ident $state:ident: $count:ident after $again:ident for $time:ty) => {
+    (try $name:ident $state:ident: $access:ident after $again:ident for $time:ty) => {
         fn $name(&self, time: $time) -> bool {
-            let tried = get_in_time(&self.meter, || self.raw().$again(), || self.raw().$name(time));
-            counted(tried, || self.meter.$count())
+            let tried = get_in_time(
+                &self.meter,
+                Manner::of(Access::$access),
+                || self.raw().$again(),
+                || self.raw().$name(time),
+            );
+            counted(tried, || count(&self.meter, Taken::tried(Access::$access)))
         }
     };
     (put $name:ident $state:ident: $release:ident) => {
@@ -34,27 +39,35 @@ macro_rules! method {
             unsafe { self.raw().$name() };
         }
     };
-    (lower $name:ident $from:ident $to:ident: $release:ident) => {
+    (lower $name:ident $from:ident $to:ident: $release:ident, $access:ident) => {
         unsafe fn $name(&self) {
             self.meter.$release();
             // SAFETY: the caller holds it.
             unsafe { self.raw().$name() };
+            lowered(&self.meter, Access::$access);
         }
     };
-    (raise $name:ident $from:ident $to:ident: $count:ident after $again:ident) => {
+    (raise $name:ident $from:ident $to:ident: $access:ident after $again:ident) => {
         unsafe fn $name(&self) {
             // SAFETY: the caller holds it, and does so until it has more.
-            unsafe { get(&self.meter, || self.raw().$again(), || self.raw().$name()) };
-            self.meter.$count();
+            unsafe {
+                get(
+                    &self.meter,
+                    Manner { raises: true, ..Manner::of(Access::$access) },
+                    || self.raw().$again(),
+                    || self.raw().$name(),
+                )
+            };
+            count(&self.meter, Taken::waiting(Access::$access));
         }
     };
-    (try raise $name:ident $from:ident $to:ident: $count:ident) => {
+    (try raise $name:ident $from:ident $to:ident: $access:ident) => {
         unsafe fn $name(&self) -> bool {
             // SAFETY: the caller holds it.
-            counted(unsafe { self.raw().$name() }, || self.meter.$count())
+            counted(unsafe { self.raw().$name() }, || count(&self.meter, Taken::tried(Access::$access)))
         }
     };
-    (try raise $name:ident $from:ident $to:ident: $count:ident after $again:ident for $time:ty) => {
+    (try raise $name:ident $from:ident $to:ident: $access:ident after $again:ident for $time:ty) => {
         unsafe fn $name(&self, time: $time) -> bool {
             let again = || {
                 // SAFETY: the caller holds it, and does so until it has more.
@@ -64,8 +77,13 @@ macro_rules! method {
                 // SAFETY: as above.
                 unsafe { self.raw().$name(time) }
             };
-            let tried = get_in_time(&self.meter, again, block);
-            counted(tried, || self.meter.$count())
+            let tried = get_in_time(
+                &self.meter,
+                Manner { raises: true, ..Manner::of(Access::$access) },
+                again,
+                block,
+            );
+            counted(tried, || count(&self.meter, Taken::tried(Access::$access)))
         }
     };
 }
@@ -88,15 +106,22 @@ use std::time::{Duration, Instant};
 use ::lock_api as api;
 use ::parking_lot as origin;
 
+use super::deadlock::Taken;
+use crate::local::blocked::Manner;
+use crate::local::held::Access;
+use family::holder::count;
 use family::tried::{counted, get, get_in_time};
+
+/// Is `Send` if guards are.
+type Marker = <origin::RawMutex as api::RawMutex>::GuardMarker;
 
 pub use condvar::Condvar;
 pub use family::*;
 
 // SAFETY: as the other traits of this lock.
 unsafe impl<L: api::RawRwLockRecursive> api::RawRwLockRecursive for RawRwLockOf<L> {
-    method! { get lock_shared_recursive SharedGuard: shared after try_lock_shared_recursive }
-    method! { try try_lock_shared_recursive SharedGuard: shared }
+    method! { get lock_shared_recursive SharedGuard: Shared after try_lock_shared_recursive }
+    method! { try try_lock_shared_recursive SharedGuard: Shared }
 }
 
 // SAFETY: as above.
@@ -104,6 +129,6 @@ unsafe impl<L> api::RawRwLockRecursiveTimed for RawRwLockOf<L>
 where
     L: api::RawRwLockRecursiveTimed<Duration = Duration, Instant = Instant>,
 {
-    method! { try try_lock_shared_recursive_for SharedGuard: shared after try_lock_shared_recursive for Duration }
-    method! { try try_lock_shared_recursive_until SharedGuard: shared after try_lock_shared_recursive for Instant }
+    method! { try try_lock_shared_recursive_for SharedGuard: Shared after try_lock_shared_recursive for Duration }
+    method! { try try_lock_shared_recursive_until SharedGuard: Shared after try_lock_shared_recursive for Instant }
 }

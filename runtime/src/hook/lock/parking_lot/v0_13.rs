@@ -7,24 +7,30 @@
 /// A method of a raw lock, in a trait that has it: how it gets the lock, tries to, gives it back, or turns one way of
 /// holding it into another.
 macro_rules! method {
-    (get $name:ident $state:ident: $count:ident after $again:ident) => {
+    (get $name:ident $state:ident: $access:ident after $again:ident) => {
         #[inline]
         fn $name(&self) -> Self::$state {
-            let held = get(&self.meter, || self.raw().$again(), || self.raw().$name());
-            self.meter.$count();
+            let held =
+                get(&self.meter, Manner::of(Access::$access), || self.raw().$again(), || self.raw().$name());
+            count(&self.meter, Taken::waiting(Access::$access));
             held
         }
     };
-    (try $name:ident $state:ident: $count:ident) => {
+    (try $name:ident $state:ident: $access:ident) => {
         #[inline]
         fn $name(&self) -> Option<Self::$state> {
-            counted(self.raw().$name(), || self.meter.$count())
+            counted(self.raw().$name(), || count(&self.meter, Taken::tried(Access::$access)))
         }
     };
-    (try $name:ident $state:ident: $count:ident after $again:ident for $time:ty) => {
+    (try $name:ident $state:ident: $access:ident after $again:ident for $time:ty) => {
         fn $name(&self, time: $time) -> Option<Self::$state> {
-            let tried = get_in_time(&self.meter, || self.raw().$again(), || self.raw().$name(time));
-            counted(tried, || self.meter.$count())
+            let tried = get_in_time(
+                &self.meter,
+                Manner::of(Access::$access),
+                || self.raw().$again(),
+                || self.raw().$name(time),
+            );
+            counted(tried, || count(&self.meter, Taken::tried(Access::$access)))
         }
     };
     (put $name:ident $state:ident: $release:ident) => {
@@ -35,14 +41,16 @@ macro_rules! method {
             unsafe { self.raw().$name(held) };
         }
     };
-    (lower $name:ident $from:ident $to:ident: $release:ident) => {
+    (lower $name:ident $from:ident $to:ident: $release:ident, $access:ident) => {
         unsafe fn $name(&self, held: Self::$from) -> Self::$to {
             self.meter.$release();
             // SAFETY: the caller holds it.
-            unsafe { self.raw().$name(held) }
+            let held = unsafe { self.raw().$name(held) };
+            lowered(&self.meter, Access::$access);
+            held
         }
     };
-    (raise $name:ident $from:ident $to:ident: $count:ident after $again:ident) => {
+    (raise $name:ident $from:ident $to:ident: $access:ident after $again:ident) => {
         unsafe fn $name(&self, held: Self::$from) -> Self::$to {
             let again = |held| {
                 // SAFETY: the caller holds it, and does so until it has more.
@@ -56,20 +64,25 @@ macro_rules! method {
                         || less.take().and_then(|held| again(held).map_err(|held| less.set(Some(held))).ok());
                     // SAFETY: as above.
                     let block = || unsafe { self.raw().$name(less.take().expect("it was given back")) };
-                    self.meter.wait(again, block, |_| true)
+                    self.meter.wait(
+                        Manner { raises: true, ..Manner::of(Access::$access) },
+                        again,
+                        block,
+                        |_| true,
+                    )
                 }
             };
-            self.meter.$count();
+            count(&self.meter, Taken::waiting(Access::$access));
             held
         }
     };
-    (try raise $name:ident $from:ident $to:ident: $count:ident) => {
+    (try raise $name:ident $from:ident $to:ident: $access:ident) => {
         unsafe fn $name(&self, held: Self::$from) -> Result<Self::$to, Self::$from> {
             // SAFETY: the caller holds it.
-            counted(unsafe { self.raw().$name(held) }, || self.meter.$count())
+            counted(unsafe { self.raw().$name(held) }, || count(&self.meter, Taken::tried(Access::$access)))
         }
     };
-    (try raise $name:ident $from:ident $to:ident: $count:ident after $again:ident for $time:ty) => {
+    (try raise $name:ident $from:ident $to:ident: $access:ident after $again:ident for $time:ty) => {
         unsafe fn $name(&self, held: Self::$from, time: $time) -> Result<Self::$to, Self::$from> {
             let again = |held| {
                 // SAFETY: the caller holds it, and does so until it has more.
@@ -81,9 +94,14 @@ macro_rules! method {
                     || less.take().and_then(|held| again(held).map_err(|held| less.set(Some(held))).ok());
                 // SAFETY: as above.
                 let block = || unsafe { self.raw().$name(less.take().expect("it was given back"), time) };
-                self.meter.wait(|| again().map(Ok), block, Result::is_ok)
+                self.meter.wait(
+                    Manner { in_time: true, raises: true, ..Manner::of(Access::$access) },
+                    || again().map(Ok),
+                    block,
+                    Result::is_ok,
+                )
             });
-            counted(tried, || self.meter.$count())
+            counted(tried, || count(&self.meter, Taken::tried(Access::$access)))
         }
     };
 }
@@ -113,13 +131,19 @@ use std::{fmt, ops};
 use ::lock_api_0_5 as api;
 use ::parking_lot_0_13 as origin;
 
+use super::deadlock::Taken;
 use super::meter::Meter;
 use super::sync::waits;
 use super::{AtFirstUse, Lock, Maker, sealed};
+use crate::local::held::Access;
 use crate::site::LockSite;
+use family::holder::count;
 use family::locks;
 
 pub use family::*;
+
+/// Is `Send` if guards are.
+type Marker = <origin::RawMutex as api::RawMutex>::Guard;
 
 /// The raw lock beneath [`RecursiveRwLock`].
 pub type RawRwLockRecursive = RawRwLockOf<origin::RawRwLockRecursive>;
@@ -151,7 +175,7 @@ impl RawCondvar {
     fn wait<R>(&self, mutex: &RawMutex, wait: impl FnOnce(&origin::RawCondvar, &origin::RawMutex) -> R) -> R {
         mutex.meter.release();
         let result = waits(|| wait(&self.0, mutex.raw()));
-        mutex.meter.acquired();
+        count(&mutex.meter, Taken::waiting(Access::Alone));
         result
     }
 }

@@ -6,8 +6,11 @@ mod mutex;
 mod once;
 mod rwlock;
 
+use super::deadlock::Blocking;
 use super::waiting::Waiting;
 use crate::hook::interpose::{self, OwnWait};
+use crate::local::blocked::{self, Manner};
+use crate::local::held::Access;
 use crate::{clock, trap};
 
 pub use barrier::Barrier;
@@ -20,8 +23,15 @@ pub use rwlock::{RwLockReadGuard, RwLockWriteGuard};
 #[inline(never)]
 pub(super) fn waits<R>(wait: impl FnOnce() -> R) -> R {
     trap::not_in_handler(trap::LOCKS);
-    let _waiting = Waiting::begin(clock::ticks(), 0, None);
+    let waiting = Waiting::begin(clock::ticks(), 0, None);
+    let _blocking = blocks(&waiting);
     interpose::own_wait(wait)
+}
+
+/// The wait is this thread's, which does nothing else meanwhile.
+fn blocks(waiting: &Waiting) -> Blocking {
+    let (since, stack) = (waiting.since(), waiting.stack());
+    Blocking::begin(blocked::Wait { lock: None, site: 0, since, stack, manner: Manner::of(Access::Alone) })
 }
 
 /// A wait whose first half may be the wait of somebody else: an initialisation, which one thread runs and others wait
@@ -29,10 +39,13 @@ pub(super) fn waits<R>(wait: impl FnOnce() -> R) -> R {
 #[inline(never)]
 pub(super) fn waits_unless<R>(wait: impl FnOnce(&dyn Fn()) -> R) -> R {
     trap::not_in_handler(trap::LOCKS);
-    let waiting = std::cell::Cell::new(Some(Waiting::begin(clock::ticks(), 0, None)));
+    let waiting = Waiting::begin(clock::ticks(), 0, None);
+    let blocking = std::cell::Cell::new(Some(blocks(&waiting)));
+    let waiting = std::cell::Cell::new(Some(waiting));
     let own = OwnWait::begin();
     wait(&|| {
         own.end();
+        drop(blocking.take());
         if let Some(waiting) = waiting.take() {
             waiting.forget();
         }

@@ -5,6 +5,8 @@ use std::{fmt, ops};
 
 use crate::hook::lock::meter::Meter;
 use crate::hook::lock::{Alone, Profiled, wraps};
+use crate::local::blocked::Manner;
+use crate::local::held::Access;
 
 wraps!(Mutex of std::sync);
 
@@ -46,9 +48,12 @@ impl<T: ?Sized> Profiled<std::sync::Mutex<T>> {
     ) -> LockResult<MutexGuard<'a, T>> {
         let locked = match error {
             TryLockError::Poisoned(poisoned) => Err(poisoned),
-            TryLockError::WouldBlock => {
-                self.meter.wait(|| tried(self.lock.try_lock()), || self.lock.lock(), |_| true)
-            }
+            TryLockError::WouldBlock => self.meter.wait(
+                Manner::of(Access::Alone),
+                || tried(self.lock.try_lock()),
+                || self.lock.lock(),
+                |_| true,
+            ),
         };
         MutexGuard::of(&self.meter, locked)
     }
@@ -60,10 +65,10 @@ impl<T: ?Sized> Profiled<std::sync::Mutex<T>> {
     #[inline]
     pub fn try_lock(&self) -> TryLockResult<MutexGuard<'_, T>> {
         match self.lock.try_lock() {
-            Ok(inner) => Ok(MutexGuard::new(&self.meter, inner)),
+            Ok(inner) => Ok(MutexGuard::tried(&self.meter, inner)),
             Err(TryLockError::WouldBlock) => Err(TryLockError::WouldBlock),
             Err(TryLockError::Poisoned(poisoned)) => {
-                let guard = MutexGuard::new(&self.meter, poisoned.into_inner());
+                let guard = MutexGuard::tried(&self.meter, poisoned.into_inner());
                 Err(TryLockError::Poisoned(PoisonError::new(guard)))
             }
         }
@@ -134,6 +139,13 @@ impl<'a, T: ?Sized> MutexGuard<'a, T> {
     #[inline(always)]
     pub(super) fn new(meter: &'a Meter, inner: std::sync::MutexGuard<'a, T>) -> Self {
         meter.acquired();
+        MutexGuard { hold: Alone(meter), inner }
+    }
+
+    /// The same by who would not have waited.
+    #[inline(always)]
+    fn tried(meter: &'a Meter, inner: std::sync::MutexGuard<'a, T>) -> Self {
+        meter.tried();
         MutexGuard { hold: Alone(meter), inner }
     }
 

@@ -9,6 +9,8 @@ use std::{fmt, ops};
 use super::mutex::tried;
 use crate::hook::lock::meter::Meter;
 use crate::hook::lock::{Alone, Profiled, Shared, wraps};
+use crate::local::blocked::Manner;
+use crate::local::held::Access;
 
 wraps!(RwLock of std::sync);
 
@@ -32,7 +34,7 @@ impl<T> Profiled<std::sync::RwLock<T>> {
 /// Reading and writing differ in names only.
 macro_rules! sides {
     ($(
-        $(#[$about:meta])* $lock:ident $slow:ident $try:ident $guard:ident $hold:ident $count:ident;
+        $(#[$about:meta])* $lock:ident $slow:ident $try:ident $guard:ident $hold:ident $count:ident $tried:ident;
     )*) => {
         impl<T: ?Sized> Profiled<std::sync::RwLock<T>> {$(
             $(#[$about])*
@@ -53,7 +55,7 @@ macro_rules! sides {
                 let locked = match error {
                     TryLockError::Poisoned(poisoned) => Err(poisoned),
                     TryLockError::WouldBlock => {
-                        self.meter.wait(|| tried(self.lock.$try()), || self.lock.$lock(), |_| true)
+                        self.meter.wait(Manner::of(Access::$hold), || tried(self.lock.$try()), || self.lock.$lock(), |_| true)
                     }
                 };
                 match locked {
@@ -70,10 +72,10 @@ macro_rules! sides {
             #[inline]
             pub fn $try(&self) -> TryLockResult<$guard<'_, T>> {
                 match self.lock.$try() {
-                    Ok(inner) => Ok($guard::new(&self.meter, inner)),
+                    Ok(inner) => Ok($guard::tried(&self.meter, inner)),
                     Err(TryLockError::WouldBlock) => Err(TryLockError::WouldBlock),
                     Err(TryLockError::Poisoned(poisoned)) => {
-                        let guard = $guard::new(&self.meter, poisoned.into_inner());
+                        let guard = $guard::tried(&self.meter, poisoned.into_inner());
                         Err(TryLockError::Poisoned(PoisonError::new(guard)))
                     }
                 }
@@ -96,6 +98,12 @@ macro_rules! sides {
                 #[inline(always)]
                 fn new(meter: &'a Meter, inner: std::sync::$guard<'a, T>) -> Self {
                     meter.$count();
+                    $guard { hold: $hold(meter), inner }
+                }
+
+                #[inline(always)]
+                fn tried(meter: &'a Meter, inner: std::sync::$guard<'a, T>) -> Self {
+                    meter.$tried();
                     $guard { hold: $hold(meter), inner }
                 }
             }
@@ -126,9 +134,9 @@ macro_rules! sides {
 
 sides! {
     /// Waits until it may read, with others that read.
-    read read_slow try_read RwLockReadGuard Shared shared;
+    read read_slow try_read RwLockReadGuard Shared shared tried_shared;
     /// Waits until it may write, alone.
-    write write_slow try_write RwLockWriteGuard Alone acquired;
+    write write_slow try_write RwLockWriteGuard Alone acquired tried;
 }
 
 #[cfg(profiled_rust_1_92)]
@@ -139,7 +147,9 @@ impl<'a, T: ?Sized> RwLockWriteGuard<'a, T> {
         let RwLockWriteGuard { hold, inner } = s;
         let meter = hold.0;
         drop(hold);
-        RwLockReadGuard { hold: Shared(meter), inner: std::sync::RwLockWriteGuard::downgrade(inner) }
+        let inner = std::sync::RwLockWriteGuard::downgrade(inner);
+        meter.downgraded(Access::Shared);
+        RwLockReadGuard { hold: Shared(meter), inner }
     }
 }
 

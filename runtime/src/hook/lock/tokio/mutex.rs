@@ -9,6 +9,8 @@ use ::tokio::sync::{self, TryLockError};
 use super::locked;
 use crate::hook::lock::meter::Meter;
 use crate::hook::lock::{Alone, Profiled, wraps};
+use crate::local::blocked::Manner;
+use crate::local::held::Access;
 
 wraps!(Mutex of ::tokio::sync);
 
@@ -45,11 +47,22 @@ impl<T: ?Sized> Profiled<sync::Mutex<T>> {
     /// If the thread runs tasks.
     #[track_caller]
     pub fn blocking_lock(&self) -> MutexGuard<'_, T> {
-        let inner = match self.lock.try_lock() {
+        let inner = self.blocking();
+        self.meter.acquired();
+        MutexGuard { hold: Alone(&self.meter), inner, lock: self }
+    }
+
+    #[track_caller]
+    fn blocking(&self) -> sync::MutexGuard<'_, T> {
+        match self.lock.try_lock() {
             Ok(inner) => inner,
-            Err(_) => self.meter.wait(|| self.lock.try_lock().ok(), || self.lock.blocking_lock(), |_| true),
-        };
-        MutexGuard::new(self, inner)
+            Err(_) => self.meter.wait(
+                Manner::of(Access::Alone),
+                || self.lock.try_lock().ok(),
+                || self.lock.blocking_lock(),
+                |_| true,
+            ),
+        }
     }
 
     /// Takes the lock if it is free.
@@ -81,7 +94,8 @@ impl<T: ?Sized + 'static> Profiled<sync::Mutex<T>> {
     /// If the thread runs tasks.
     #[track_caller]
     pub fn blocking_lock_owned(self: Arc<Self>) -> OwnedMutexGuard<T> {
-        let MutexGuard { hold, inner, .. } = self.blocking_lock();
+        // Such a guard is there to be sent.
+        let MutexGuard { hold, inner, .. } = MutexGuard::new(&self, self.blocking());
         // SAFETY: see `OwnedMutexGuard::new`.
         unsafe { OwnedMutexGuard::new(hold, inner, &self) }
     }
@@ -111,7 +125,7 @@ pub struct MutexGuard<'a, T: ?Sized> {
 impl<'a, T: ?Sized> MutexGuard<'a, T> {
     #[inline]
     fn new(lock: &'a Profiled<sync::Mutex<T>>, inner: sync::MutexGuard<'a, T>) -> Self {
-        lock.meter.acquired();
+        lock.meter.acquired_by_any();
         MutexGuard { hold: Alone(&lock.meter), inner, lock }
     }
 

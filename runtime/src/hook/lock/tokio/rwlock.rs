@@ -9,6 +9,8 @@ use ::tokio::sync::{self, TryLockError};
 use super::locked;
 use crate::hook::lock::meter::Meter;
 use crate::hook::lock::{Alone, Profiled, Shared, wraps};
+use crate::local::blocked::Manner;
+use crate::local::held::Access;
 
 wraps!(RwLock of ::tokio::sync);
 
@@ -62,7 +64,7 @@ impl<T: ?Sized> Profiled<sync::RwLock<T>> {
 macro_rules! sides {
     ($(
         $(#[$about:meta])*
-        $lock:ident $blocking:ident $try:ident $guard:ident $hold:ident $count:ident
+        $lock:ident $blocking:ident $try:ident $guard:ident $hold:ident $count:ident $count_of_thread:ident
         $lock_owned:ident $try_owned:ident $owned:ident;
     )*) => {$(
         impl<T: ?Sized> Profiled<sync::RwLock<T>> {
@@ -82,9 +84,10 @@ macro_rules! sides {
             pub fn $blocking(&self) -> $guard<'_, T> {
                 let inner = match self.lock.$try() {
                     Ok(inner) => inner,
-                    Err(_) => self.meter.wait(|| self.lock.$try().ok(), || self.lock.$blocking(), |_| true),
+                    Err(_) => self.meter.wait(Manner::of(Access::$hold), || self.lock.$try().ok(), || self.lock.$blocking(), |_| true),
                 };
-                $guard::new(&self.meter, inner)
+                self.meter.$count_of_thread();
+                $guard { hold: $hold(&self.meter), inner }
             }
 
             /// The same if it can be had at once.
@@ -138,10 +141,10 @@ macro_rules! sides {
 
 sides! {
     /// Waits until it may read, with others that read.
-    read blocking_read try_read RwLockReadGuard Shared shared
+    read blocking_read try_read RwLockReadGuard Shared shared_by_any shared_by_any
     read_owned try_read_owned OwnedRwLockReadGuard;
     /// Waits until it may write, alone.
-    write blocking_write try_write RwLockWriteGuard Alone acquired
+    write blocking_write try_write RwLockWriteGuard Alone acquired_by_any acquired
     write_owned try_write_owned OwnedRwLockWriteGuard;
 }
 

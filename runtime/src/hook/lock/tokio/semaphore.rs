@@ -9,6 +9,8 @@ use ::tokio::sync::{self, AcquireError, TryAcquireError};
 use super::locked;
 use crate::hook::lock::Shared;
 use crate::hook::lock::meter::Meter;
+use crate::local::blocked::Manner;
+use crate::local::held::Access;
 
 /// [`tokio::sync::Semaphore`](::tokio::sync::Semaphore), profiled; with this crate switched off it is that very type.
 pub struct Semaphore {
@@ -109,9 +111,12 @@ impl Semaphore {
         let again = || self.inner.try_acquire_many(n).ok();
         let inner = match again() {
             Some(inner) => inner,
-            None => {
-                self.meter.wait(|| again().map(Ok), || self.inner.blocking_acquire_many(n), Result::is_ok)?
-            }
+            None => self.meter.wait(
+                Manner::of(Access::Shared),
+                || again().map(Ok),
+                || self.inner.blocking_acquire_many(n),
+                Result::is_ok,
+            )?,
         };
         Ok(SemaphorePermit::new(self, inner))
     }
@@ -204,7 +209,7 @@ pub struct SemaphorePermit<'a> {
 
 impl<'a> SemaphorePermit<'a> {
     fn new(semaphore: &'a Semaphore, inner: sync::SemaphorePermit<'a>) -> SemaphorePermit<'a> {
-        semaphore.meter.shared();
+        semaphore.meter.shared_by_any();
         SemaphorePermit { hold: Shared(&semaphore.meter), inner, semaphore }
     }
 
