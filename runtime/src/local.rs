@@ -8,6 +8,7 @@
 pub(crate) mod counter;
 mod directory;
 mod meter;
+mod points;
 mod registry;
 
 use std::cell::Cell;
@@ -17,9 +18,10 @@ use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering::Relaxed};
 pub(crate) use crate::local::counter::Counter;
 use crate::local::directory::{Directory, FIRST_ID, NOBODYS};
 pub(crate) use crate::local::meter::{Meter, Metered};
+use crate::local::points::Points;
 use crate::local::registry::Thread;
 pub(crate) use crate::local::registry::{
-    after_fork_in_child, each_scopes, first_event, metered, register, site_id, total,
+    after_fork_in_child, counter_of, each_scopes, first_event, metered, register, site_id, total,
 };
 use crate::rate::Random;
 use crate::site::FunctionSite;
@@ -91,6 +93,8 @@ pub(crate) struct Local {
     scopes: Cell<*const Scopes>,
     thread: Cell<*const Thread>,
     random: Cell<u64>,
+    /// At which it asks who holds the lock that it waits for: see `hook::lock`.
+    pub(crate) points: Points,
     /// The encoded label set in force: null, or what a guard on this thread's stack owns. A signal handler reads it.
     pub(crate) labels: AtomicPtr<crate::label::Set>,
 }
@@ -110,6 +114,7 @@ thread_local! {
             scopes: Cell::new(&raw const NOWHERE),
             thread: Cell::new(ptr::null()),
             random: Cell::new(0),
+            points: Points::new(),
             labels: AtomicPtr::new(ptr::null_mut()),
         }
     };

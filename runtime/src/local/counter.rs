@@ -21,6 +21,12 @@ impl Counter {
         self.count.store(self.count.load(Relaxed).wrapping_add(32), Relaxed);
     }
 
+    /// Counts so many.
+    #[inline(always)]
+    pub(crate) fn add_many(&self, events: u64) {
+        self.count.store(self.count.load(Relaxed).wrapping_add(events << 5), Relaxed);
+    }
+
     /// Counts one event and says whether it is to be sampled; then [`draw`](Self::draw) must follow.
     #[inline(always)]
     pub(crate) fn add_and_test(&self) -> bool {

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicPtr, AtomicU64, Ordering::Acquire, Ordering::Relaxed, Ordering::Release};
 
 use crate::store::bucket::{Bucket, Buckets, Key};
-use crate::{label, local, stack};
+use crate::{clock, label, local, stack};
 
 const DEFAULT_BLOCK_RATE: u64 = 10_000;
 const DEFAULT_MUTEX_FRACTION: u64 = 10;
@@ -30,6 +30,9 @@ pub fn set_block_rate(ns: u64) -> u64 {
 /// Takes the holder's stack for one charge in `n` from now on, and for every charge of a millisecond or more; each
 /// counts for as many as it stands for. 1 takes every charge, 0 none. The default is 10. Returns the fraction before.
 ///
+/// The first microsecond of a wait is charged in portions of `n` times 10 us, by chance, to one who held the lock then; with
+/// 1 it is charged as all else.
+///
 /// What was recorded before keeps its weight.
 pub fn set_mutex_fraction(n: u64) -> u64 {
     MUTEX_FRACTION.swap(n, Relaxed)
@@ -38,6 +41,27 @@ pub fn set_mutex_fraction(n: u64) -> u64 {
 /// The probability that a wait of `delay` nanoseconds is taken.
 pub(super) fn probability(delay: u64, rate: u64) -> f64 {
     if rate == 0 { 0.0 } else { (delay as f64 / rate as f64).min(1.0) }
+}
+
+/// Nanoseconds of short waits between two points at which the holder is asked. `None`: all is to be charged.
+pub(super) fn between_points() -> Option<u64> {
+    match MUTEX_FRACTION.load(Relaxed) {
+        0 => Some(u64::MAX),
+        1 => None,
+        n => Some(n.saturating_mul(TYPICAL)),
+    }
+}
+
+/// Nanoseconds of waiting that are worth a stack.
+const TYPICAL: u64 = 10_000;
+
+/// Nanoseconds from which on a wait is taken, by chance: that a wait is at least as long has its [`probability`]. And the
+/// rate that this goes by.
+pub(super) fn taken_from(chance: u32) -> (u64, u64) {
+    match BLOCK_RATE.load(Relaxed) {
+        0 => (u64::MAX, 0),
+        rate => (((u128::from(chance) * u128::from(rate)) >> 32) as u64, rate),
+    }
 }
 
 /// Whether an event of this probability is taken.
@@ -77,6 +101,19 @@ pub(super) fn wait(bucket: &Bucket, delay: u64, probability: f64) {
     bucket.value().second.fetch_add((delay as f64 * weight) as u64, Release);
 }
 
+/// Where a wait on this thread is booked.
+#[inline(never)]
+pub(super) fn place(what: u64) -> Option<&'static Bucket> {
+    let bucket = here(&BLOCK, what, None);
+    stack::stay();
+    bucket
+}
+
+/// Books a wait that is over and was taken at this rate.
+pub(super) fn taken(bucket: &Bucket, delay: u64, rate: u64) {
+    wait(bucket, delay.max(1), probability(delay.max(1), rate));
+}
+
 /// Books a wait that is over, at the stack of the caller, if it is taken.
 #[inline(never)]
 pub(super) fn wait_here(what: u64, delay: u64) {
@@ -106,6 +143,33 @@ pub(super) fn charge(what: u64, delay: u64) -> u64 {
     let weight = 1.0 / probability;
     bucket.value().second.fetch_add((delay as f64 * weight) as u64, Relaxed);
     server(bucket, weight)
+}
+
+/// What the holder of a lock answers who is asked, and has looked at the clock at `now`: its bucket, and over that how
+/// long it took to find out, in units of 16 ticks.
+#[inline(never)]
+pub(super) fn answer(what: u64, now: u64) -> Option<u64> {
+    let bucket = here(&MUTEX, what, None);
+    stack::stay();
+    let address = std::ptr::from_ref(bucket?).expose_provenance() as u64;
+    let took = (clock::ticks().wrapping_sub(now) >> 4).min(u64::from(u16::MAX));
+    // No address of a program that we know is longer.
+    (address >> 48 == 0).then_some(took << 48 | address)
+}
+
+/// Nanoseconds that an answer took.
+pub(super) fn took(answer: u64) -> u64 {
+    clock::elapsed(0, answer >> 48 << 4)
+}
+
+/// Books so many waits, in units of [`COUNT_SCALE`], and their nanoseconds, as of whoever answered.
+pub(super) fn answered(answer: u64, [waits, delay]: [u64; 2]) {
+    let address = std::ptr::with_exposed_provenance::<Bucket>((answer << 16 >> 16) as usize);
+    // SAFETY: answers come from `answer`; buckets live for ever.
+    if let Some(bucket) = unsafe { address.as_ref() } {
+        bucket.value().first.fetch_add(waits, Relaxed);
+        bucket.value().second.fetch_add(delay, Relaxed);
+    }
 }
 
 /// A bucket and a weight in one word: the address, and the upper half of an `f32`, rounded up or down by chance so that

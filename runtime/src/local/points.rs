@@ -1,0 +1,61 @@
+//! Points in the time that a thread waits, chosen by chance before it waits.
+use std::cell::Cell;
+
+use super::Local;
+use crate::clock;
+
+/// Where a thread stands between two of them.
+#[derive(Debug)]
+pub(crate) struct Points {
+    /// Ticks of waiting until the next one.
+    left: Cell<u64>,
+    /// Nanoseconds from point to point in the mean; 0 before the first is drawn.
+    mean: Cell<u64>,
+}
+
+impl Points {
+    pub(super) const fn new() -> Points {
+        Points { left: Cell::new(0), mean: Cell::new(0) }
+    }
+
+    /// Ticks until the next one, where the mean is to be `mean` nanoseconds. What was left of another mean is given up:
+    /// how far the next one is does not depend on how far the last one is back.
+    #[inline(always)]
+    pub(crate) fn left(&self, local: &Local, mean: u64) -> u64 {
+        if self.mean.get() != mean {
+            self.mean.set(mean);
+            self.left.set(draw(local, mean));
+        }
+        self.left.get()
+    }
+
+    /// So many ticks were waited. Gives how many points they passed.
+    #[inline(always)]
+    pub(crate) fn pass(&self, local: &Local, ticks: u64) -> u64 {
+        let left = self.left.get();
+        if ticks < left {
+            self.left.set(left - ticks);
+            return 0;
+        }
+        self.passed(local, ticks)
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn passed(&self, local: &Local, ticks: u64) -> u64 {
+        let (mut next, mut points) = (self.left.get(), 0);
+        while next <= ticks {
+            points += 1;
+            next += draw(local, self.mean.get());
+        }
+        self.left.set(next - ticks);
+        points
+    }
+}
+
+fn draw(local: &Local, mean: u64) -> u64 {
+    match mean {
+        u64::MAX => 1 << 60,
+        _ => local.random(|random| random.distance(clock::in_ticks(mean))) as u64 + 1,
+    }
+}
