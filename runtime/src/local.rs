@@ -18,7 +18,7 @@ use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering::Relaxed};
 pub(crate) use crate::local::counter::Counter;
 use crate::local::directory::{Directory, FIRST_ID, NOBODYS};
 pub(crate) use crate::local::meter::{Meter, Metered};
-use crate::local::points::Points;
+pub(crate) use crate::local::points::Points;
 use crate::local::registry::Thread;
 pub(crate) use crate::local::registry::{
     after_fork_in_child, counter_of, each_scopes, first_event, metered, register, site_id, total,

@@ -14,6 +14,9 @@ pub(crate) struct Points {
 }
 
 impl Points {
+    /// A mean: none comes.
+    pub(crate) const NEVER: u64 = u64::MAX;
+
     pub(super) const fn new() -> Points {
         Points { left: Cell::new(0), mean: Cell::new(0) }
     }
@@ -55,7 +58,7 @@ impl Points {
 
 fn draw(local: &Local, mean: u64) -> u64 {
     match mean {
-        u64::MAX => 1 << 60,
+        Points::NEVER => 1 << 60,
         _ => local.random(|random| random.distance(clock::in_ticks(mean))) as u64 + 1,
     }
 }

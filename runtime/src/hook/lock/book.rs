@@ -2,6 +2,7 @@
 //! Where waits and charges are booked: the rates, the buckets of `block` and `mutex`, the weights.
 use std::sync::atomic::{AtomicPtr, AtomicU64, Ordering::Acquire, Ordering::Relaxed, Ordering::Release};
 
+use crate::local::Points;
 use crate::store::bucket::{Bucket, Buckets, Key};
 use crate::{clock, label, local, stack};
 
@@ -30,8 +31,8 @@ pub fn set_block_rate(ns: u64) -> u64 {
 /// Takes the holder's stack for one charge in `n` from now on, and for every charge of a millisecond or more; each
 /// counts for as many as it stands for. 1 takes every charge, 0 none. The default is 10. Returns the fraction before.
 ///
-/// The first microsecond of a wait is charged in portions of `n` times 10 us, by chance, to one who held the lock then; with
-/// 1 it is charged as all else.
+/// The first microsecond of a wait is charged in portions of `n` times 10 us (100 ms at the most), by chance, to one who
+/// held the lock then; with 1 it is charged as all else.
 ///
 /// What was recorded before keeps its weight.
 pub fn set_mutex_fraction(n: u64) -> u64 {
@@ -43,24 +44,28 @@ pub(super) fn probability(delay: u64, rate: u64) -> f64 {
     if rate == 0 { 0.0 } else { (delay as f64 / rate as f64).min(1.0) }
 }
 
-/// Nanoseconds of short waits between two points at which the holder is asked. `None`: all is to be charged.
+/// Nanoseconds of short waits between two points at which the holder is asked. `None`: a rate is 1, so all is to be booked.
 pub(super) fn between_points() -> Option<u64> {
     match MUTEX_FRACTION.load(Relaxed) {
-        0 => Some(u64::MAX),
+        _ if BLOCK_RATE.load(Relaxed) == 1 => None,
+        0 => Some(Points::NEVER),
         1 => None,
-        n => Some(n.saturating_mul(TYPICAL)),
+        n => Some(n.saturating_mul(TYPICAL).min(FARTHEST)),
     }
 }
 
 /// Nanoseconds of waiting that are worth a stack.
 const TYPICAL: u64 = 10_000;
+/// Nanoseconds between two points at the most: seldom enough whatever the fraction, and far from where distances are cut.
+const FARTHEST: u64 = 100_000_000;
 
-/// Nanoseconds from which on a wait is taken, by chance: that a wait is at least as long has its [`probability`]. And the
+/// Nanoseconds from which on a wait is taken, by chance: a wait is at least as long with just its [`probability`]. And the
 /// rate that this goes by.
 pub(super) fn taken_from(chance: u32) -> (u64, u64) {
     match BLOCK_RATE.load(Relaxed) {
         0 => (u64::MAX, 0),
-        rate => (((u128::from(chance) * u128::from(rate)) >> 32) as u64, rate),
+        // 1 to `rate`, each as likely: a wait of d is taken at d of them.
+        rate => (((u128::from(chance) * u128::from(rate)) >> 32) as u64 + 1, rate),
     }
 }
 
@@ -111,13 +116,13 @@ pub(super) fn place(what: u64) -> Option<&'static Bucket> {
 
 /// Books a wait that is over and was taken at this rate.
 pub(super) fn taken(bucket: &Bucket, delay: u64, rate: u64) {
-    wait(bucket, delay.max(1), probability(delay.max(1), rate));
+    wait(bucket, delay, probability(delay, rate));
 }
 
-/// Books a wait that is over, at the stack of the caller, if it is taken.
+/// Books a wait that is over and began at this rate, at the stack of the caller, if it is taken.
 #[inline(never)]
-pub(super) fn wait_here(what: u64, delay: u64) {
-    let probability = probability(delay, BLOCK_RATE.load(Relaxed));
+pub(super) fn wait_here(what: u64, delay: u64, rate: u64) {
+    let probability = probability(delay, rate);
     if happens(probability)
         && let Some(bucket) = here(&BLOCK, what, None)
     {

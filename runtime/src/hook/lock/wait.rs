@@ -87,10 +87,7 @@ struct Spin<'a> {
     /// The id that its ticks are counted by: the lock itself is best not looked at.
     counted_by: u32,
     tries: u32,
-    /// Points that it passed, of those that are so many nanoseconds apart.
-    points: u64,
-    mean: u64,
-    asks: bool,
+    passed: Passed,
     /// Nanoseconds from which on it is an event of `block`, at which rate, and where it is booked then.
     taken_from: u64,
     rate: u64,
@@ -117,9 +114,7 @@ impl<'a> Spin<'a> {
             ours: 0,
             counted_by: meter.waited_id(),
             tries: TRIES,
-            points: 0,
-            mean,
-            asks,
+            passed: Passed { asks, points: 0, mean },
             taken_from,
             rate,
             taken: None,
@@ -137,11 +132,12 @@ impl<'a> Spin<'a> {
         if self.tries == 0 || waited >= SPIN {
             return false;
         }
-        let more = waited - self.waited;
-        self.waited = waited;
+        // A thread that went to another processor may be a little earlier than it was.
+        let more = waited.saturating_sub(self.waited);
+        self.waited += more;
         Meter::waited(self.counted_by, more);
-        self.points += local::with(|local| local.points.pass(local, more));
-        if clock::elapsed(0, waited) >= self.taken_from {
+        self.passed.points += local::with(|local| local.points.pass(local, more));
+        if clock::elapsed(0, self.waited) >= self.taken_from {
             self.take();
         }
         true
@@ -163,7 +159,7 @@ impl<'a> Spin<'a> {
     /// It has the lock.
     #[inline(always)]
     fn has_it(self) {
-        if self.marked || self.points > 0 || self.meter.is_longest(self.waited) {
+        if self.marked || self.passed.points > 0 || self.meter.is_longest(self.waited) {
             self.book();
         }
     }
@@ -178,7 +174,7 @@ impl<'a> Spin<'a> {
             stats.waits.add(delay, u64::from(SHOWN));
         }
         self.meter.longest(self.waited);
-        settle(self.meter, self.asks, self.points, self.mean, Some(delay));
+        self.passed.settle(self.meter, End::Short(delay));
         if let Some(bucket) = self.taken {
             book::taken(bucket, delay, self.rate);
         }
@@ -188,7 +184,7 @@ impl<'a> Spin<'a> {
     #[cold]
     #[inline(never)]
     fn stays(self) -> Wait<'a> {
-        let Spin { meter, start, waited, ours, asks, mean, .. } = self;
+        let Spin { meter, start, waited, ours, mut passed, rate, .. } = self;
         // Counters of two processors may disagree.
         let spun = (clock::ticks().wrapping_sub(start).wrapping_sub(ours) as i64).max(0) as u64;
         // It is short up to there; unless it was off the processor, when who holds the lock now may have come long after.
@@ -197,15 +193,14 @@ impl<'a> Spin<'a> {
             SPIN..MUCH => (SPIN, 0),
             _ => (spun + ours, spun - SPIN),
         };
-        let points = self.points
-            + local::with(|local| local.points.pass(local, spun.min(SPIN).saturating_sub(waited)));
+        passed.points += local::with(|local| local.points.pass(local, spun.min(SPIN).saturating_sub(waited)));
         if nobodys > 0
             && let Some(stats) = meter.stats()
         {
             stats.nobodys(clock::elapsed(0, nobodys) as i64, 0);
         }
         let ticket = meter.account.arrive(moment(start.wrapping_add(from)), fork::generation());
-        Wait { meter, start, counted: waited, ticket: Some(ticket), waiting: None, asks, points, mean }
+        Wait { meter, start, rate, counted: waited, ticket: Some(ticket), waiting: None, passed }
     }
 }
 
@@ -214,26 +209,53 @@ const SHOWN: u32 = 64;
 /// Ticks that are far more than a short wait has.
 const MUCH: u64 = 4 * SPIN;
 
-/// A wait that passed so many points, `mean` nanoseconds apart in the mean, is over. If it asked, whoever answered is
-/// charged. `delay` is how long it was; `None` if it is counted elsewhere.
-fn settle(meter: &Meter, asks: bool, points: u64, mean: u64, delay: Option<u64>) {
-    let answer = if asks { meter.account.settle() } else { None };
-    if points == 0 || book::MUTEX_FRACTION.load(Relaxed) == 0 {
-        return;
-    }
-    let Some(stats) = meter.stats() else { return };
-    // Of waits this long, one in `mean / delay` has a point. How long the answer took is none of its length.
-    let took = answer.map_or(0, book::took);
-    let waits = delay.map_or(0.0, |delay| mean as f64 / delay.saturating_sub(took).max(LEAST) as f64);
-    let sum = [(points as f64 * waits * COUNT_SCALE) as u64, points * mean];
-    if !asks {
-        stats.unasked.iter().zip(sum).for_each(|(total, more)| _ = total.fetch_add(more, Relaxed));
-        return;
-    }
-    let [waits, delay] = [0, 1].map(|n| sum[n] + stats.unasked[n].swap(0, Relaxed));
-    match answer {
-        Some(answer) => book::answered(answer, [waits, delay]),
-        None => stats.nobodys(delay as i64, waits / COUNT_SCALE as u64),
+/// Whether a wait asked who holds the lock, and how many points it passed as long as it was short, `mean` nanoseconds apart
+/// in the mean.
+#[derive(Clone, Copy)]
+struct Passed {
+    asks: bool,
+    points: u64,
+    mean: u64,
+}
+
+/// How a wait ended.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum End {
+    /// It was a short one of so many nanoseconds, and is to be counted here.
+    Short(u64),
+    /// It was a long one.
+    Long,
+    /// It was one that gave up.
+    GaveUp,
+}
+
+impl Passed {
+    /// The wait is over. If it asked, whoever answered is charged.
+    fn settle(self, meter: &Meter, end: End) {
+        let answer = if self.asks { meter.account.settle() } else { None };
+        if self.points == 0 || book::MUTEX_FRACTION.load(Relaxed) == 0 {
+            return;
+        }
+        let Some(stats) = meter.stats() else { return };
+        // Of waits this long, one in `mean / delay` has a point. How long the answer took is none of its length.
+        let waits = match end {
+            End::Short(delay) => {
+                let took = answer.map_or(0, book::took);
+                self.mean as f64 / delay.saturating_sub(took).max(LEAST) as f64
+            }
+            End::Long | End::GaveUp => 0.0,
+        };
+        let sum = [(self.points as f64 * waits * COUNT_SCALE) as u64, self.points.saturating_mul(self.mean)];
+        // Who gave up may have done so before whoever holds the lock could answer.
+        if answer.is_none() && (!self.asks || end == End::GaveUp) {
+            stats.unasked.iter().zip(sum).for_each(|(total, more)| _ = total.fetch_add(more, Relaxed));
+            return;
+        }
+        let [waits, delay] = [0, 1].map(|n| sum[n] + stats.unasked[n].swap(0, Relaxed));
+        match answer {
+            Some(answer) => book::answered(answer, [waits, delay]),
+            None => stats.nobodys(delay as i64, waits / COUNT_SCALE as u64),
+        }
     }
 }
 
@@ -245,14 +267,13 @@ pub(super) struct Wait<'a> {
     meter: &'a Meter,
     /// Ticks.
     start: u64,
+    /// That of `block` when it began.
+    rate: u64,
     ticket: Option<Ticket>,
     waiting: Option<Waiting>,
     /// Ticks that are counted already.
     counted: u64,
-    /// As long as it was short: whether it asked, and how many points it passed, `mean` nanoseconds apart in the mean.
-    asks: bool,
-    points: u64,
-    mean: u64,
+    passed: Passed,
 }
 
 impl<'a> Wait<'a> {
@@ -265,12 +286,11 @@ impl<'a> Wait<'a> {
         Wait {
             meter,
             start,
+            rate: book::BLOCK_RATE.load(Relaxed),
             ticket: Some(ticket),
             waiting: None,
             counted: 0,
-            asks: false,
-            points: 0,
-            mean: 0,
+            passed: Passed { asks: false, points: 0, mean: 0 },
         }
     }
 
@@ -295,17 +315,16 @@ impl<'a> Wait<'a> {
         if let Some(server) = left.server {
             book::served(server);
         }
-        self.end(delay);
+        self.end(End::Long, delay);
         stack::stay();
     }
 
     #[inline(never)]
-    fn end(&mut self, delay: u64) {
-        // It is counted where it is long.
-        settle(self.meter, self.asks, self.points, self.mean, None);
+    fn end(&mut self, end: End, delay: u64) {
+        self.passed.settle(self.meter, end);
         match self.waiting.take() {
             Some(waiting) => waiting.end(delay),
-            None => book::wait_here(self.meter.what(), delay),
+            None => book::wait_here(self.meter.what(), delay, self.rate),
         }
         stack::stay();
     }
@@ -321,7 +340,7 @@ impl Drop for Wait<'_> {
                 stats.waited(delay, clock::elapsed(self.counted, ticks));
                 stats.nobodys(nanoseconds(gap), 0);
             }
-            self.end(delay);
+            self.end(End::GaveUp, delay);
         }
     }
 }
