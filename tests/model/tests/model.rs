@@ -62,6 +62,6 @@ found! {
     a_question_is_put_over_another: holders_are_asked, "question";
     a_question_is_taken_back_before_its_mark: holders_are_asked, "that no holder sees";
     an_answer_is_given_to_whoever_asks: holders_are_asked, "nobody asks any more";
-    two_clear_an_old_generation: a_child_begins_anew, "more than was waited";
+    two_clear_an_old_generation: a_child_begins_anew, "nobody waits and nothing is due";
     a_generation_is_cleared_in_the_open: two_begin_anew, "more than was waited";
 }
