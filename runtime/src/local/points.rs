@@ -62,3 +62,40 @@ fn draw(local: &Local, mean: u64) -> u64 {
         _ => local.random(|random| random.distance(clock::in_ticks(mean))) as u64 + 1,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Points, each counting for the mean distance, come to what was waited, also where the mean changes between waits. Some
+    /// 13 000 points have a standard error of 0.9 %; five of them are allowed.
+    #[test]
+    fn points_come_to_what_was_waited() {
+        crate::local::with(|local| {
+            let points = Points::new();
+            let (mut waited, mut counted) = ([0_u64; 2], [0_u64; 2]);
+            for n in 0..4_000_000_u64 {
+                let (which, mean) = if n / 10 % 2 == 0 { (0, 20_000) } else { (1, 30_000) };
+                let ticks = n * 7919 % clock::in_ticks(400);
+                points.left(local, mean);
+                waited[which] += ticks;
+                counted[which] += points.pass(local, ticks) * clock::in_ticks(mean);
+            }
+            for which in [0, 1] {
+                let share = counted[which] as f64 / waited[which] as f64;
+                assert!((share - 1.0).abs() < 0.045, "{share} of what was waited");
+            }
+        });
+    }
+
+    #[test]
+    fn no_point_comes_while_nobody_is_to_be_asked() {
+        crate::local::with(|local| {
+            let points = Points::new();
+            for _ in 0..100 {
+                assert!(points.left(local, Points::NEVER) > 1 << 50);
+                assert_eq!(points.pass(local, 1 << 40), 0);
+            }
+        });
+    }
+}

@@ -251,6 +251,25 @@ fn short_holds_are_charged_without_bias() {
     });
 }
 
+/// With a rate of 1 `block` has every wait, whatever the fraction of `mutex` is: also those that end at once.
+#[test]
+fn every_short_wait_is_taken_at_a_rate_of_1() {
+    alone("every_short_wait_is_taken_at_a_rate_of_1", || {
+        profiled::block::set_rate(1);
+        let lock = profile_mutex!("each", std::sync::Mutex::new(0_u64));
+        // As long as it takes, so that there is something to count.
+        while profiled::lookup("each").unwrap().count() < 1000 {
+            thread::scope(|scope| {
+                for _ in 0..4 {
+                    scope.spawn(|| (0..20_000).for_each(|n| *lock.lock().unwrap() += n));
+                }
+            });
+        }
+        let waits = profiled::lookup("each").unwrap().count();
+        assert_eq!(of_lock(&read("block"), "each", "contentions") as usize, waits);
+    });
+}
+
 /// Threads that hold a lock for 1 to 20 us and let go for as long, so often that they wait for some seconds together.
 fn short_holds(lock: &Mutex<u64>, threads: u64, seed: u64, seen: &Seen) {
     let enough = seen.waited.load(Relaxed) + 2_000_000_000;

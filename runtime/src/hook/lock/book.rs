@@ -59,14 +59,17 @@ const TYPICAL: u64 = 10_000;
 /// Nanoseconds between two points at the most: seldom enough whatever the fraction, and far from where distances are cut.
 const FARTHEST: u64 = 100_000_000;
 
-/// Nanoseconds from which on a wait is taken, by chance: a wait is at least as long with just its [`probability`]. And the
-/// rate that this goes by.
+/// Nanoseconds from which on a wait is taken, by chance, and the rate that this goes by.
 pub(super) fn taken_from(chance: u32) -> (u64, u64) {
     match BLOCK_RATE.load(Relaxed) {
         0 => (u64::MAX, 0),
-        // 1 to `rate`, each as likely: a wait of d is taken at d of them.
-        rate => (((u128::from(chance) * u128::from(rate)) >> 32) as u64 + 1, rate),
+        rate => (threshold(chance, rate), rate),
     }
+}
+
+/// 1 to `rate`, each as likely: a wait is as long as that with just its [`probability`].
+fn threshold(chance: u32, rate: u64) -> u64 {
+    ((u128::from(chance) * u128::from(rate)) >> 32) as u64 + 1
 }
 
 /// Whether an event of this probability is taken.
@@ -249,6 +252,19 @@ mod tests {
             assert!((count / events as f64 - 1.0).abs() < 0.1, "{count} of {events}");
             assert!((sum / (events * delay) as f64 - 1.0).abs() < 0.1, "{sum} of {}", events * delay);
         }
+    }
+
+    /// Each of 10 000 chances, once.
+    #[test]
+    fn short_waits_are_taken_with_their_probability() {
+        let taken = |delay: u64, rate: u64| {
+            let chances = (0..10_000_u64).map(|n| (n << 32).div_ceil(10_000) as u32);
+            chances.filter(|&chance| threshold(chance, rate) <= delay).count()
+        };
+        for delay in [0, 1, 40, 2_500, 9_999, 10_000, 50_000] {
+            assert_eq!(taken(delay, 10_000) as f64, probability(delay, 10_000) * 10_000.0, "{delay}");
+        }
+        assert_eq!((taken(1, 1), taken(7, 1)), (10_000, 10_000), "a rate of 1 takes every wait");
     }
 
     #[test]
