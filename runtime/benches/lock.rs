@@ -18,6 +18,16 @@ fn profiled() -> &'static Apart<profiled::sync::Mutex<u64>> {
     Box::leak(Box::new(Apart(profiled::profile_mutex!("measured", Mutex::new(0)))))
 }
 
+#[cfg(feature = "parking_lot")]
+fn plain_parking() -> &'static Apart<parking_lot::Mutex<u64>> {
+    Box::leak(Box::new(Apart(parking_lot::Mutex::new(0))))
+}
+
+#[cfg(feature = "parking_lot")]
+fn profiled_parking() -> &'static Apart<profiled::parking_lot::Mutex<u64>> {
+    Box::leak(Box::new(Apart(profiled::profile_mutex!("measured too", parking_lot::Mutex::new(0)))))
+}
+
 /// The same text for both types, which have no trait in common.
 macro_rules! both {
     ($($name:ident $contended:ident $type:ty)*) => {$(
@@ -30,10 +40,10 @@ macro_rules! both {
 
         /// About 40 ns with the lock and 160 ns without.
         #[inline(never)]
-        fn $contended(lock: &$type, times: u64) {
+        fn $contended<const COPY: u64>(lock: &$type, times: u64) {
             for n in 0..times {
                 let mut sum = lock.lock().unwrap();
-                *sum = steps(*sum, 25);
+                *sum = steps(*sum ^ COPY, 25);
                 drop(sum);
                 black_box(steps(n, 100));
             }
@@ -57,10 +67,10 @@ macro_rules! parking {
         }
 
         #[inline(never)]
-        fn $contended(lock: &$type, times: u64) {
+        fn $contended<const COPY: u64>(lock: &$type, times: u64) {
             for n in 0..times {
                 let mut sum = lock.lock();
-                *sum = steps(*sum, 25);
+                *sum = steps(*sum ^ COPY, 25);
                 drop(sum);
                 black_box(steps(n, 100));
             }
@@ -96,13 +106,17 @@ macro_rules! rows {
         let pairs: Vec<_> = slices.iter().map(|(without, with)| Pair { with, without }).collect();
         $table.row(concat!($what, ", lock and unlock"), Target::Ratio(1.06), &pairs);
         for threads in [2, 4] {
-            let team = Team::new(threads);
-            let (plain, profiled): (Job, Job) =
-                (Arc::new(|n| $many(&without.0, n)), Arc::new(|n| $many_profiled(&with.0, n)));
-            let without: Slice<'_> = &|n| team.run(&plain, n);
-            let with: Slice<'_> = &|n| team.run(&profiled, n);
+            let team = &Team::new(threads);
+            // Where a lock lies decides how threads meet there, for as long as it lives: each copy has one of its own.
+            let slices = copies!($many $many_profiled 1 2 3 4 5 6 7 8).map(|(plain, profiled)| {
+                let (without, with) = ($plain, $with);
+                let (without, with): (Job, Job) =
+                    (Arc::new(move |n| plain(&without.0, n)), Arc::new(move |n| profiled(&with.0, n)));
+                (move |n| team.run(&without, n), move |n| team.run(&with, n))
+            });
+            let pairs: Vec<_> = slices.iter().map(|(without, with)| Pair { with, without }).collect();
             let what = format!("{}, {threads} threads meet", $what);
-            $table.long_row(&what, Target::Ratio(1.05), &[Pair { with, without }]);
+            $table.long_row(&what, Target::Ratio(1.05), &pairs);
         }
     };
 }
@@ -135,12 +149,7 @@ fn main() {
     let mut table = Table::new("locks");
     rows!(table "std Mutex" plain(), profiled(), lock_plain lock_profiled contended_plain contended_profiled);
     #[cfg(feature = "parking_lot")]
-    {
-        let plain: &Apart<parking_lot::Mutex<u64>> = Box::leak(Box::new(Apart(parking_lot::Mutex::new(0))));
-        let lock = profiled::profile_mutex!("measured too", parking_lot::Mutex::new(0));
-        let profiled: &Apart<profiled::parking_lot::Mutex<u64>> = Box::leak(Box::new(Apart(lock)));
-        rows!(table "parking_lot" plain, profiled,
-            parking_plain parking_profiled parking_contended_plain parking_contended_profiled);
-    }
+    rows!(table "parking_lot" plain_parking(), profiled_parking(),
+        parking_plain parking_profiled parking_contended_plain parking_contended_profiled);
     checked(&mut table);
 }

@@ -62,6 +62,15 @@ pub(crate) fn elapsed(from: u64, to: u64) -> u64 {
     if ticks > u64::MAX / 2 { 0 } else { ((u128::from(ticks) * u128::from(scale)) >> 32) as u64 }
 }
 
+/// Nanoseconds in ticks.
+pub(crate) fn in_ticks(nanoseconds: u64) -> u64 {
+    let scale = match SCALE.load(Relaxed) {
+        0 => first_scale(),
+        scale => scale,
+    };
+    u64::try_from((u128::from(nanoseconds) << 32) / u128::from(scale)).unwrap_or(u64::MAX)
+}
+
 #[cold]
 fn first_scale() -> u64 {
     calibrate();

@@ -10,6 +10,7 @@ pub(crate) mod counter;
 mod directory;
 pub(crate) mod held;
 mod meter;
+mod points;
 mod registry;
 
 use std::cell::Cell;
@@ -20,8 +21,10 @@ use crate::hook::task::{Spare, Task};
 pub(crate) use crate::local::counter::Counter;
 use crate::local::directory::{Directory, FIRST_ID, NOBODYS};
 pub(crate) use crate::local::meter::{Meter, Metered};
+pub(crate) use crate::local::points::Points;
 pub(crate) use crate::local::registry::{
-    Thread, after_fork_in_child, each_scopes, first_event, metered, register, site_id, thread, threads, total,
+    Thread, after_fork_in_child, counter_of, each_scopes, first_event, metered, register, site_id, thread,
+    threads, total,
 };
 use crate::rate::Random;
 use crate::site::FunctionSite;
@@ -156,6 +159,8 @@ pub(crate) struct Local {
     random: Cell<u64>,
     /// What futures that begin here are given.
     pub(crate) spare: Spare,
+    /// At which it asks who holds the lock that it waits for: see `hook::lock`.
+    pub(crate) points: Points,
     /// The encoded label set in force: null, or what a guard on this thread's stack owns. A signal handler reads it.
     pub(crate) labels: AtomicPtr<crate::label::Set>,
 }
@@ -177,6 +182,7 @@ thread_local! {
             number: Cell::new(0),
             random: Cell::new(0),
             spare: Spare::new(),
+            points: Points::new(),
             labels: AtomicPtr::new(ptr::null_mut()),
         }
     };

@@ -121,6 +121,9 @@ pub fn register(site: &'static FunctionSite) {
 pub struct LockSite {
     /// Given out at the first use; 0 before.
     pub(crate) id: AtomicU32,
+    /// The ids of two more counters: of waits, and of their ticks.
+    pub(crate) contended: AtomicU32,
+    pub(crate) waited: AtomicU32,
     pub(crate) stats: Placed<crate::hook::lock::Stats>,
     /// Set when the catalogue of profiles meets it.
     pub(crate) profile: OnceLock<&'static Profile>,
@@ -133,6 +136,8 @@ impl LockSite {
     pub const fn new(name: &'static str, file: &'static str, line: u32, column: u32) -> Self {
         LockSite {
             id: AtomicU32::new(0),
+            contended: AtomicU32::new(0),
+            waited: AtomicU32::new(0),
             stats: Placed::new(),
             profile: OnceLock::new(),
             name,

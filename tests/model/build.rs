@@ -160,6 +160,27 @@ const FAULTS: &[Fault] = &[
         "0 => word >> SUM_SHIFT,",
     ),
     (
+        "a_question_is_put_over_another",
+        "hook/lock/account.rs",
+        "&& self.point.compare_exchange(0, time << 1 | 1, AcqRel, Relaxed).is_ok();",
+        "&& { self.point.store(time << 1 | 1, Release); true };",
+    ),
+    (
+        "a_question_is_taken_back_before_its_mark",
+        "hook/lock/account.rs",
+        "self.word.fetch_and(!POINTED, AcqRel);
+        Some(self.point.swap(0, AcqRel)).filter(",
+        "let point = self.point.swap(0, AcqRel);
+        self.word.fetch_and(!POINTED, AcqRel);
+        Some(point).filter(",
+    ),
+    (
+        "an_answer_is_given_to_whoever_asks",
+        "hook/lock/account.rs",
+        "_ = self.point.compare_exchange(question, answer, AcqRel, Relaxed);",
+        "self.point.store(answer, Release);",
+    ),
+    (
         "two_clear_an_old_generation",
         "hook/lock/account.rs",
         "self.generation.compare_exchange(of, CHANGING, AcqRel, Relaxed).is_err()",

@@ -77,15 +77,22 @@ pub(crate) fn site_id(id: &AtomicU32) -> u32 {
 #[cold]
 #[inline(never)]
 pub(crate) fn first_event<'a>(local: &'a Local, id: &AtomicU32) -> Option<&'a Counter> {
+    let counter = counter_of(local, id);
+    if counter.is_none() {
+        fold(id.load(Relaxed));
+    }
+    counter
+}
+
+/// The counter for a thread's first event of a site, as above, but where that is `None` nothing is counted.
+#[cold]
+#[inline(never)]
+pub(crate) fn counter_of<'a>(local: &'a Local, id: &AtomicU32) -> Option<&'a Counter> {
     let room = local.enter(|| {
         let id = if id.load(Relaxed) == 0 { site_id(id) } else { id.load(Relaxed) };
         make_room(local, id)
     });
-    if room != Some(true) {
-        fold(id.load(Relaxed));
-        return None;
-    }
-    local.counter(id.load(Relaxed))
+    if room == Some(true) { local.counter(id.load(Relaxed)) } else { None }
 }
 
 /// Sees to it that this thread can count the site `id`. `false` if it has ended or memory is out.

@@ -27,14 +27,21 @@ impl Histogram {
 
     /// Counts a duration `weight` times.
     pub(crate) fn add(&self, duration: u64, weight: u64) {
-        self.max.fetch_max(duration, Relaxed);
+        self.meet(duration);
         let (octave, step) = place(duration);
         if let Some(steps) = self.octaves[octave].get_or_place(Default::default) {
             steps[step].fetch_add(weight, Relaxed);
         }
     }
 
-    /// The longest duration that was counted.
+    /// Notes the longest duration.
+    pub(crate) fn meet(&self, duration: u64) {
+        if duration > self.max.load(Relaxed) {
+            self.max.fetch_max(duration, Relaxed);
+        }
+    }
+
+    /// The longest duration that was met.
     pub(crate) fn max(&self) -> u64 {
         self.max.load(Relaxed)
     }

@@ -119,7 +119,7 @@ macro_rules! operations {
 
 operations! {
     AtomicUsize: usize, fetch_add fetch_sub;
-    AtomicU64: u64, fetch_add fetch_and fetch_or fetch_max;
+    AtomicU64: u64, fetch_add fetch_and fetch_or fetch_max swap;
 }
 
 pub(crate) type AtomicPtr<T> = Atomic<*mut T>;

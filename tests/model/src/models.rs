@@ -234,6 +234,7 @@ fn ledger() -> &'static Ledger {
     assert_eq!(ledger.account.charge(2, 0), Some(1));
     ledger.account.serve(0);
     assert_eq!(ledger.account.leave(ticket, 2, 0), Left { gap: 0, server: Some(0) });
+    assert!(ledger.account.put(1, 0) && ledger.account.settle().is_none());
     ledger
 }
 
@@ -334,6 +335,35 @@ pub fn a_child_begins_anew() {
         ledger.charges(1);
         assert!(ledger.charged() <= ledger.waited.load(Relaxed), "more than was waited");
         assert!(ledger.account.is_idle(), "nobody waits and nothing is due");
+    });
+}
+
+/// Asks who holds the lock at `time`. Whoever does answers with eight times that.
+fn asks(account: &Account, time: u64) {
+    if account.put(time, 0) {
+        let marked = account.asked(time).is_some();
+        let answer = account.settle();
+        assert!(answer.is_none_or(|answer| answer == 8 * time), "{answer:?} is no answer to {time}");
+        assert!(marked || answer.is_some(), "a question of {time} that no holder sees");
+    }
+}
+
+/// Two ask while a third one lets go.
+pub fn holders_are_asked() {
+    model(3, || {
+        let account = &ledger().account;
+        let other = thread::spawn(move || asks(account, 10));
+        let holder = thread::spawn(move || {
+            if let Some(question) = account.asked(50) {
+                account.answer(question, 8 * (question >> 1));
+            }
+        });
+        asks(account, 20);
+        other.join().unwrap();
+        holder.join().unwrap();
+        assert!(account.is_idle(), "nobody asks any more");
+        assert!(account.put(30, 0), "nobody asks any more");
+        assert!(account.asked(29).is_none() && account.asked(30).is_some(), "not before its time");
     });
 }
 

@@ -22,6 +22,7 @@ hold! {
     two_holders_are_charged
     a_wait_is_cancelled
     a_child_begins_anew
+    holders_are_asked
     two_begin_anew
 }
 
@@ -58,6 +59,9 @@ found! {
     a_charge_notes_its_moment_late: a_holder_is_charged, "charged up to later";
     a_charge_is_published_relaxed: a_holder_is_charged, "charged up to later";
     who_leaves_last_leaves_a_debt: a_holder_is_charged, "takes what is left";
-    two_clear_an_old_generation: a_child_begins_anew, "more than was waited";
+    a_question_is_put_over_another: holders_are_asked, "question";
+    a_question_is_taken_back_before_its_mark: holders_are_asked, "that no holder sees";
+    an_answer_is_given_to_whoever_asks: holders_are_asked, "nobody asks any more";
+    two_clear_an_old_generation: a_child_begins_anew, "nobody waits and nothing is due";
     a_generation_is_cleared_in_the_open: two_begin_anew, "more than was waited";
 }

@@ -22,11 +22,12 @@ use std::sync::atomic::{
     AtomicU32, AtomicU64, Ordering::AcqRel, Ordering::Acquire, Ordering::Relaxed, Ordering::Release,
 };
 
-/// From the lowest bit: the mark of [`Account::watch`], the waiters, the sum.
+/// From the lowest bit: the marks of [`Account::watch`] and of [`Account::put`], the waiters, the sum.
 const WATCHED: u64 = 1;
-const WAITER: u64 = 2;
-const COUNT_BITS: u32 = 20;
-const SUM_SHIFT: u32 = COUNT_BITS + 1;
+const POINTED: u64 = 2;
+const WAITER: u64 = 4;
+const COUNT_BITS: u32 = 19;
+const SUM_SHIFT: u32 = COUNT_BITS + 2;
 /// As many wait at once at the most, with room for arrivals that have not looked yet. Others go unaccounted.
 const MAX_WAITERS: u64 = (1 << COUNT_BITS) - (1 << 12);
 
@@ -41,6 +42,8 @@ pub(crate) struct Account {
     last: AtomicU64,
     /// What the last charge was told to pass on to those it served.
     server: AtomicU64,
+    /// See [`put`](Self::put): 0, a point in time as an odd number, or the answer of who held the lock then.
+    point: AtomicU64,
     /// The process that the words belong to: its waiters are not in a forked child.
     generation: AtomicU32,
 }
@@ -88,6 +91,7 @@ impl Account {
             word: AtomicU64::new(0),
             last: AtomicU64::new(0),
             server: AtomicU64::new(0),
+            point: AtomicU64::new(0),
             generation: AtomicU32::new(0),
         }
     }
@@ -111,6 +115,7 @@ impl Account {
         self.word.store(0, Relaxed);
         self.last.store(0, Relaxed);
         self.server.store(0, Relaxed);
+        self.point.store(0, Relaxed);
         self.generation.store(generation, Release);
         true
     }
@@ -209,6 +214,39 @@ impl Account {
         self.word.load(Relaxed) & WATCHED != 0 && self.word.fetch_and(!WATCHED, Relaxed) & WATCHED != 0
     }
 
+    /// Asks who will hold the lock at `time`, of which the highest bit is lost. `false` if somebody asks already; else
+    /// [`settle`](Self::settle) must follow.
+    pub(crate) fn put(&self, time: u64, generation: u32) -> bool {
+        let put = self.current(generation)
+            && self.point.load(Relaxed) == 0
+            && self.point.compare_exchange(0, time << 1 | 1, AcqRel, Relaxed).is_ok();
+        if put {
+            self.word.fetch_or(POINTED, AcqRel);
+        }
+        put
+    }
+
+    /// The question that a holder has to answer who releases the lock at `now`.
+    pub(crate) fn asked(&self, now: u64) -> Option<u64> {
+        if self.word.load(Acquire) & POINTED == 0 {
+            return None;
+        }
+        let question = self.point.load(Acquire);
+        (question & 1 != 0 && question >> 1 <= now).then_some(question)
+    }
+
+    /// Answers it, by an even number but 0, unless another one has.
+    pub(crate) fn answer(&self, question: u64, answer: u64) {
+        _ = self.point.compare_exchange(question, answer, AcqRel, Relaxed);
+    }
+
+    /// Takes the question back. Gives the answer, if there was one.
+    pub(crate) fn settle(&self) -> Option<u64> {
+        // In this order: the mark of who asks next stays.
+        self.word.fetch_and(!POINTED, AcqRel);
+        Some(self.point.swap(0, AcqRel)).filter(|answer| answer & 1 == 0 && *answer != 0)
+    }
+
     /// How many wait now.
     #[cfg(test)]
     pub(crate) fn waiters(&self, generation: u32) -> u64 {
@@ -280,6 +318,31 @@ mod tests {
         assert!(account.unwatch() && !account.unwatch());
         assert_eq!(account.leave(ticket, 9, 0).gap, 0);
         assert!(account.is_idle());
+    }
+
+    #[test]
+    fn who_is_asked_answers_at_that_time_and_once() {
+        let account = Account::new();
+        assert!(account.put(100, 0));
+        assert!(!account.put(90, 0), "one at a time");
+        assert!(!account.is_idle());
+        assert_eq!(account.asked(99), None);
+        let question = account.asked(100).unwrap();
+        account.answer(question, 8);
+        assert_eq!(account.asked(110), None);
+        account.answer(question, 16);
+        let ticket = account.arrive(105, 0);
+        assert_eq!(account.settle(), Some(8));
+        assert_eq!(account.charge(110, 0), Some(5), "waits are charged beside it");
+        assert_eq!(account.leave(ticket, 110, 0).gap, 0);
+        assert!(account.is_idle());
+        assert!(account.put(200, 0));
+        assert_eq!(account.settle(), None);
+        assert!(account.is_idle());
+        // In a forked child nobody asks.
+        assert!(account.put(300, 0));
+        assert_eq!(account.charge(310, 1), None);
+        assert!(account.is_idle() && account.put(320, 1));
     }
 
     #[test]

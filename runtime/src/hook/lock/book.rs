@@ -2,8 +2,9 @@
 //! Where waits and charges are booked: the rates, the buckets of `block` and `mutex`, the weights.
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed, Ordering::Release};
 
+use crate::local::Points;
 use crate::store::bucket::{Bucket, Buckets, Key};
-use crate::{label, local, stack};
+use crate::{clock, label, local, stack};
 
 const DEFAULT_BLOCK_RATE: u64 = 10_000;
 const DEFAULT_MUTEX_FRACTION: u64 = 10;
@@ -30,6 +31,9 @@ pub fn set_block_rate(ns: u64) -> u64 {
 /// Takes the holder's stack for one charge in `n` from now on, and for every charge of a millisecond or more; each
 /// counts for as many as it stands for. 1 takes every charge, 0 none. The default is 10. Returns the fraction before.
 ///
+/// The first microsecond of a wait is charged in portions of `n` times 10 us (100 ms at the most), by chance, to one who
+/// held the lock then; with 1 it is charged as all else.
+///
 /// What was recorded before keeps its weight.
 pub fn set_mutex_fraction(n: u64) -> u64 {
     MUTEX_FRACTION.swap(n, Relaxed)
@@ -38,6 +42,34 @@ pub fn set_mutex_fraction(n: u64) -> u64 {
 /// The probability that a wait of `delay` nanoseconds is taken.
 pub(super) fn probability(delay: u64, rate: u64) -> f64 {
     if rate == 0 { 0.0 } else { (delay as f64 / rate as f64).min(1.0) }
+}
+
+/// Nanoseconds of short waits between two points at which the holder is asked. `None`: a rate is 1, so all is to be booked.
+pub(super) fn between_points() -> Option<u64> {
+    match MUTEX_FRACTION.load(Relaxed) {
+        _ if BLOCK_RATE.load(Relaxed) == 1 => None,
+        0 => Some(Points::NEVER),
+        1 => None,
+        n => Some(n.saturating_mul(TYPICAL).min(FARTHEST)),
+    }
+}
+
+/// Nanoseconds of waiting that are worth a stack.
+const TYPICAL: u64 = 10_000;
+/// Nanoseconds between two points at the most: seldom enough whatever the fraction, and far from where distances are cut.
+const FARTHEST: u64 = 100_000_000;
+
+/// Nanoseconds from which on a wait is taken, by chance, and the rate that this goes by.
+pub(super) fn taken_from(chance: u32) -> (u64, u64) {
+    match BLOCK_RATE.load(Relaxed) {
+        0 => (u64::MAX, 0),
+        rate => (threshold(chance, rate), rate),
+    }
+}
+
+/// 1 to `rate`, each as likely: a wait is as long as that with just its [`probability`].
+fn threshold(chance: u32, rate: u64) -> u64 {
+    ((u128::from(chance) * u128::from(rate)) >> 32) as u64 + 1
 }
 
 /// Whether an event of this probability is taken.
@@ -77,10 +109,23 @@ pub(super) fn wait(bucket: &Bucket, delay: u64, probability: f64) {
     bucket.value().second.fetch_add((delay as f64 * weight) as u64, Release);
 }
 
-/// Books a wait that is over, at the stack of the caller, if it is taken.
+/// Where a wait on this thread is booked.
 #[inline(never)]
-pub(super) fn wait_here(what: u64, delay: u64) {
-    let probability = probability(delay, BLOCK_RATE.load(Relaxed));
+pub(super) fn place(what: u64) -> Option<&'static Bucket> {
+    let bucket = here(&BLOCK, what, None);
+    stack::stay();
+    bucket
+}
+
+/// Books a wait that is over and was taken at this rate.
+pub(super) fn taken(bucket: &Bucket, delay: u64, rate: u64) {
+    wait(bucket, delay, probability(delay, rate));
+}
+
+/// Books a wait that is over and began at this rate, at the stack of the caller, if it is taken.
+#[inline(never)]
+pub(super) fn wait_here(what: u64, delay: u64, rate: u64) {
+    let probability = probability(delay, rate);
     if happens(probability)
         && let Some(bucket) = here(&BLOCK, what, None)
     {
@@ -106,6 +151,33 @@ pub(super) fn charge(what: u64, delay: u64) -> u64 {
     let weight = 1.0 / probability;
     bucket.value().second.fetch_add((delay as f64 * weight) as u64, Relaxed);
     server(bucket, weight)
+}
+
+/// What the holder of a lock answers who is asked, and has looked at the clock at `now`: its bucket, and over that how
+/// long it took to find out, in units of 16 ticks.
+#[inline(never)]
+pub(super) fn answer(what: u64, now: u64) -> Option<u64> {
+    let bucket = here(&MUTEX, what, None);
+    stack::stay();
+    let address = std::ptr::from_ref(bucket?).expose_provenance() as u64;
+    let took = (clock::ticks().wrapping_sub(now) >> 4).min(u64::from(u16::MAX));
+    // No address of a program that we know is longer.
+    (address >> 48 == 0).then_some(took << 48 | address)
+}
+
+/// Nanoseconds that an answer took.
+pub(super) fn took(answer: u64) -> u64 {
+    clock::elapsed(0, answer >> 48 << 4)
+}
+
+/// Books so many waits, in units of [`COUNT_SCALE`], and their nanoseconds, as of whoever answered.
+pub(super) fn answered(answer: u64, [waits, delay]: [u64; 2]) {
+    let address = std::ptr::with_exposed_provenance::<Bucket>((answer << 16 >> 16) as usize);
+    // SAFETY: answers come from `answer`; buckets live for ever.
+    if let Some(bucket) = unsafe { address.as_ref() } {
+        bucket.value().first.fetch_add(waits, Relaxed);
+        bucket.value().second.fetch_add(delay, Relaxed);
+    }
 }
 
 /// A bucket and a weight in one word: the address, and the upper half of an `f32`, rounded up or down by chance so that
@@ -162,6 +234,19 @@ mod tests {
             assert!((count / events as f64 - 1.0).abs() < 0.1, "{count} of {events}");
             assert!((sum / (events * delay) as f64 - 1.0).abs() < 0.1, "{sum} of {}", events * delay);
         }
+    }
+
+    /// Each of 10 000 chances, once.
+    #[test]
+    fn short_waits_are_taken_with_their_probability() {
+        let taken = |delay: u64, rate: u64| {
+            let chances = (0..10_000_u64).map(|n| (n << 32).div_ceil(10_000) as u32);
+            chances.filter(|&chance| threshold(chance, rate) <= delay).count()
+        };
+        for delay in [0, 1, 40, 2_500, 9_999, 10_000, 50_000] {
+            assert_eq!(taken(delay, 10_000) as f64, probability(delay, 10_000) * 10_000.0, "{delay}");
+        }
+        assert_eq!((taken(1, 1), taken(7, 1)), (10_000, 10_000), "a rate of 1 takes every wait");
     }
 
     #[test]

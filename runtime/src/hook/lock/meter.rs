@@ -1,13 +1,11 @@
-//! The bookkeeping of one lock: which site it belongs to, its account, and the two sides of a wait.
+//! The bookkeeping of one lock: which site it belongs to, its account, what is counted, and the side of who holds it.
 use std::panic::Location;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 
-use super::account::{Account, Ticket};
+use super::account::Account;
 use super::book;
-use super::deadlock::{self, Blocking, Taken};
-use super::waiting::Waiting;
-use crate::hook::interpose;
-use crate::local::blocked::{self, Identity, Manner};
+use super::deadlock::{self, Taken};
+use crate::local::blocked::Identity;
 use crate::local::held::Access;
 use crate::site::LockSite;
 use crate::store::histogram::Histogram;
@@ -16,13 +14,17 @@ use crate::{clock, fork, local, stack, trap};
 /// What is known of a lock site, whatever the rates.
 #[derive(Debug)]
 pub(crate) struct Stats {
-    pub(super) contended: AtomicU64,
+    /// Nanoseconds, but for what threads count for themselves: see [`Meter::waited`].
     pub(super) waited: AtomicU64,
+    /// Of short waits a sample.
     pub(super) waits: Histogram,
     /// From a release until the waiter that it woke ran: nanoseconds, and waits that no holder was charged for. Only
     /// while `mutex` is on, whose row it is.
     pub(super) wake_up: AtomicU64,
     pub(super) wake_ups: AtomicU64,
+    /// Waits, in units of [`book::COUNT_SCALE`], and their nanoseconds, of which nobody could be asked who held the lock:
+    /// the next ones count for them.
+    pub(super) unasked: [AtomicU64; 2],
     /// How long it was held by one alone: a sample.
     pub(super) holds: Histogram,
     /// Their number and their sum, each times its weight.
@@ -32,28 +34,27 @@ pub(crate) struct Stats {
 impl Stats {
     pub(super) const fn new() -> Stats {
         Stats {
-            contended: AtomicU64::new(0),
             waited: AtomicU64::new(0),
             waits: Histogram::new(),
             wake_up: AtomicU64::new(0),
             wake_ups: AtomicU64::new(0),
+            unasked: [const { AtomicU64::new(0) }; 2],
             holds: Histogram::new(),
             held: [const { AtomicU64::new(0) }; 2],
         }
     }
 
-    /// Moments of a wait for which nobody was charged, and whether that was all of it.
-    fn nobodys(&self, moments: i64, all: bool) {
+    /// Nanoseconds for which nobody was charged, and so many waits that were wholly that.
+    pub(super) fn nobodys(&self, time: i64, waits: u64) {
         if book::MUTEX_FRACTION.load(Relaxed) != 0 {
-            let time = nanoseconds(moments.unsigned_abs());
-            self.wake_up.fetch_add(if moments < 0 { time.wrapping_neg() } else { time }, Relaxed);
-            self.wake_ups.fetch_add(u64::from(all), Relaxed);
+            self.wake_up.fetch_add(time as u64, Relaxed);
+            self.wake_ups.fetch_add(waits, Relaxed);
         }
     }
 
-    fn waited(&self, delay: u64) {
-        self.contended.fetch_add(1, Relaxed);
-        self.waited.fetch_add(delay, Relaxed);
+    /// A wait of `delay` nanoseconds, of which so many are not counted yet.
+    pub(super) fn waited(&self, delay: u64, uncounted: u64) {
+        self.waited.fetch_add(uncounted, Relaxed);
         self.waits.add(delay, 1);
     }
 
@@ -85,13 +86,13 @@ pub(super) type Kind = fn() -> &'static str;
 /// since its last release, those of all who wait added up.
 const MOMENT: u32 = 7;
 
-fn moment(ticks: u64) -> u64 {
+pub(super) fn moment(ticks: u64) -> u64 {
     ticks >> MOMENT
 }
 
 /// Moments in nanoseconds.
-fn nanoseconds(moments: u64) -> u64 {
-    clock::elapsed(0, moments << MOMENT)
+pub(super) fn nanoseconds(moments: i64) -> i64 {
+    clock::elapsed(0, moments.unsigned_abs() << MOMENT) as i64 * moments.signum()
 }
 
 /// The bookkeeping of one lock.
@@ -101,10 +102,15 @@ pub(super) struct Meter {
     kind: Kind,
     /// When the hold began that is timed, in ticks, over five bits of the logarithm of its weight.
     timed: AtomicU64,
-    account: Account,
+    pub(super) account: Account,
     /// The site's id once the lock was used.
     id: AtomicU32,
-    identity: Identity,
+    pub(super) identity: Identity,
+    /// Two more, once somebody waited: waits are counted by the one, their ticks by the other.
+    contended: AtomicU32,
+    waited: AtomicU32,
+    /// Ticks of the longest wait.
+    longest: AtomicU32,
 }
 
 impl Meter {
@@ -116,6 +122,9 @@ impl Meter {
             account: Account::new(),
             id: AtomicU32::new(0),
             identity: Identity::new(),
+            contended: AtomicU32::new(0),
+            waited: AtomicU32::new(0),
+            longest: AtomicU32::new(0),
         }
     }
 
@@ -285,6 +294,76 @@ impl Meter {
         }
     }
 
+    /// Counts somebody who waits. Whether that took no time.
+    #[inline(always)]
+    pub(super) fn met(&self) -> bool {
+        local::with(|local| match local.counter(self.contended.load(Relaxed)) {
+            Some(counter) => {
+                counter.add();
+                true
+            }
+            None => {
+                self.first_wait(local);
+                false
+            }
+        })
+    }
+
+    /// The first wait for the lock, or at this site by this thread.
+    #[cold]
+    #[inline(never)]
+    fn first_wait(&self, local: &local::Local) {
+        local.enter(|| {
+            let site = self.site();
+            // What the wait is booked under, and what it is counted by.
+            let ids =
+                [(&site.id, &self.id), (&site.waited, &self.waited), (&site.contended, &self.contended)];
+            for (id, of_lock) in ids.into_iter().filter(|(_, of_lock)| of_lock.load(Relaxed) == 0) {
+                of_lock.store(local::site_id(id), Relaxed);
+            }
+        });
+        match local.counter(self.contended.load(Relaxed)) {
+            Some(counter) => counter.add(),
+            None => {
+                if let Some(counter) = local::first_event(local, &self.contended) {
+                    counter.add();
+                }
+            }
+        }
+    }
+
+    /// What ticks that are waited are counted by. Threads do that for themselves, so that short waits write to no line that
+    /// others use.
+    pub(super) fn waited_id(&self) -> u32 {
+        local::with(|local| {
+            let id = self.waited.load(Relaxed);
+            match local.counter(id) {
+                Some(_) => id,
+                None => local::counter_of(local, &self.waited).map_or(0, |_| id),
+            }
+        })
+    }
+
+    /// Counts so many.
+    #[inline(always)]
+    pub(super) fn waited(id: u32, ticks: u64) {
+        local::with(|local| local.counter(id).into_iter().for_each(|counter| counter.add_many(ticks)));
+    }
+
+    /// Whether no wait of that many ticks was met before.
+    #[inline(always)]
+    pub(super) fn is_longest(&self, ticks: u64) -> bool {
+        ticks > u64::from(self.longest.load(Relaxed))
+    }
+
+    /// Notes it.
+    pub(super) fn longest(&self, ticks: u64) {
+        self.longest.fetch_max(u32::try_from(ticks).unwrap_or(u32::MAX), Relaxed);
+        if let Some(stats) = self.stats() {
+            stats.waits.meet(clock::elapsed(0, ticks));
+        }
+    }
+
     fn site(&self) -> &'static LockSite {
         match self.origin {
             Origin::Site(site) => site,
@@ -292,11 +371,11 @@ impl Meter {
         }
     }
 
-    fn stats(&self) -> Option<&'static Stats> {
+    pub(super) fn stats(&self) -> Option<&'static Stats> {
         local::with(|local| local.enter(|| self.site().stats.get_or_place(Stats::new))).flatten()
     }
 
-    fn what(&self) -> u64 {
+    pub(super) fn what(&self) -> u64 {
         u64::from(self.id.load(Relaxed))
     }
 
@@ -345,128 +424,14 @@ impl Meter {
             }
         }
         if let Some(due) = self.account.charge(moment(now), fork::generation()) {
-            self.account.serve(book::charge(self.what(), nanoseconds(due)));
+            self.account.serve(book::charge(self.what(), nanoseconds(due as i64) as u64));
             stack::stay();
         }
-    }
-
-    /// Waits for the lock by `block`, which is first tried a few times by `again`. `has` tells whether the wait
-    /// ended with the lock. The acquisition is not counted.
-    #[inline]
-    pub(super) fn wait<R>(
-        &self,
-        manner: Manner,
-        mut again: impl FnMut() -> Option<R>,
-        block: impl FnOnce() -> R,
-        has: impl FnOnce(&R) -> bool,
-    ) -> R {
-        let mut wait = Wait::begin(self);
-        for spins in SPINS {
-            (0..spins).for_each(|_| std::hint::spin_loop());
-            if let Some(result) = again() {
-                wait.has_it();
-                return result;
+        if let Some(question) = self.account.asked(now) {
+            if let Some(answer) = book::answer(self.what(), now) {
+                self.account.answer(question, answer);
             }
-        }
-        wait.show();
-        let blocking = wait.blocks(manner);
-        let result = interpose::own_wait(block);
-        drop(blocking);
-        if has(&result) {
-            wait.has_it();
-        }
-        result
-    }
-}
-
-/// How long to spin before each try. A lock that is held for less than a system call takes is then got without one.
-const SPINS: [u32; 5] = [4, 8, 16, 32, 64];
-
-/// One who waits for a lock. Dropped, it has given up: what it waited is booked, and charged to whoever holds the lock.
-pub(super) struct Wait<'a> {
-    meter: &'a Meter,
-    /// Ticks.
-    start: u64,
-    ticket: Option<Ticket>,
-    waiting: Option<Waiting>,
-}
-
-impl<'a> Wait<'a> {
-    #[inline(never)]
-    pub(super) fn begin(meter: &'a Meter) -> Wait<'a> {
-        trap::not_in_handler(trap::LOCKS);
-        // Its id is what the wait is booked under.
-        if meter.id.load(Relaxed) == 0 {
-            local::with(|local| {
-                local.enter(|| {
-                    let site = meter.site();
-                    local::site_id(&site.id);
-                    meter.id.store(site.id.load(Relaxed), Relaxed);
-                })
-            });
-        }
-        let start = clock::ticks();
-        let ticket = meter.account.arrive(moment(start), fork::generation());
-        Wait { meter, start, ticket: Some(ticket), waiting: None }
-    }
-
-    /// It will be long: it is shown while it lasts.
-    #[inline(never)]
-    pub(super) fn show(&mut self) {
-        self.waiting = Some(Waiting::begin(self.start, self.meter.what(), None));
-        stack::stay();
-    }
-
-    /// It waits on this thread, and does nothing else.
-    fn blocks(&self, manner: Manner) -> Blocking {
-        Blocking::begin(blocked::Wait {
-            lock: Some(&self.meter.identity),
-            site: self.meter.id.load(Relaxed),
-            since: self.start,
-            stack: self.waiting.as_ref().and_then(Waiting::stack),
-            manner,
-        })
-    }
-
-    /// It has the lock.
-    #[inline(never)]
-    pub(super) fn has_it(mut self) {
-        let Some(ticket) = self.ticket.take() else { return };
-        let now = clock::ticks();
-        let left = self.meter.account.leave(ticket, moment(now), fork::generation());
-        let delay = clock::elapsed(self.start, now);
-        if let Some(stats) = self.meter.stats() {
-            stats.waited(delay);
-            stats.nobodys(left.gap, left.server.is_none());
-        }
-        if let Some(server) = left.server {
-            book::served(server);
-        }
-        self.end(delay);
-        stack::stay();
-    }
-
-    #[inline(never)]
-    fn end(&mut self, delay: u64) {
-        match self.waiting.take() {
-            Some(waiting) => waiting.end(delay),
-            None => book::wait_here(self.meter.what(), delay),
-        }
-        stack::stay();
-    }
-}
-
-impl Drop for Wait<'_> {
-    fn drop(&mut self) {
-        if let Some(ticket) = self.ticket.take() {
-            let now = clock::ticks();
-            let gap = self.meter.account.cancel(ticket, moment(now), fork::generation());
-            let delay = clock::elapsed(self.start, now);
-            if let Some(stats) = self.meter.stats() {
-                stats.waited(delay);
-                stats.nobodys(gap, false);
-            }
-            self.end(delay);
+            stack::stay();
         }
     }
 }

@@ -23,6 +23,7 @@ mod report;
 pub(crate) mod sync;
 #[cfg(feature = "tokio")]
 pub(crate) mod tokio;
+mod wait;
 pub(crate) mod waiting;
 
 use crate::site::LockSite;
@@ -145,7 +146,7 @@ impl<L> Maker<Profiled<L>> {
 /// A lock with its bookkeeping: made by [`profile_mutex!`](crate::profile_mutex!), or by the `new` of a typed wrapper
 /// such as [`sync::Mutex`](crate::sync::Mutex).
 ///
-/// It has the lock's own API, to the letter. It adds 80 bytes.
+/// It has the lock's own API, to the letter. It adds 96 bytes.
 pub struct Profiled<L: ?Sized> {
     meter: Meter,
     lock: L,

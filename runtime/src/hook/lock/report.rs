@@ -13,7 +13,7 @@ use crate::site::LockSite;
 use crate::snapshot::{self, Column, MAX_VALUES, Meta, Places, Row, Shape, Snapshot, Table, Unit};
 use crate::store::bucket::{Bucket, Buckets};
 use crate::store::{Labels, Stack};
-use crate::{label, local, stack};
+use crate::{clock, label, local, stack};
 
 struct Block;
 struct Mutexes;
@@ -142,7 +142,7 @@ impl Source for Mutexes {
 
 impl Source for Holders {
     fn count(&self) -> usize {
-        self.site.stats.get().map_or(0, |stats| stats.contended.load(Relaxed) as usize)
+        local::total(self.site.contended.load(Relaxed)) as usize
     }
 
     fn snapshot(&self, name: &'static str) -> Snapshot {
@@ -265,14 +265,17 @@ fn figures(site: &'static LockSite) -> Table {
     let acquired = local::total(site.id.load(Relaxed)) as f64;
     let stats = site.stats.get();
     let figure = |of: fn(&Stats) -> u64| Some(stats.map_or(0, of) as f64);
-    let contended = figure(|stats| stats.contended.load(Relaxed));
+    let contended = Some(local::total(site.contended.load(Relaxed)) as f64);
+    // What threads counted for themselves, and what is booked of each wait.
+    let waited = clock::elapsed(0, local::total(site.waited.load(Relaxed))) as f64
+        + stats.map_or(0, |stats| stats.waited.load(Relaxed)) as f64;
     let quantiles = stats.and_then(|stats| stats.waits.quantiles([0.5, 0.99]));
     let holds = stats.and_then(|stats| stats.holds.quantiles([0.5, 0.99]));
     let cells = vec![
         Some(acquired),
         contended,
         contended.filter(|_| acquired > 0.0).map(|contended| contended / acquired * 100.0),
-        figure(|stats| stats.waited.load(Relaxed)),
+        Some(waited),
         quantiles.map(|all| all[0] as f64),
         quantiles.map(|all| all[1] as f64),
         figure(|stats| stats.waits.max()),

@@ -62,7 +62,8 @@ use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
 
 use super::Profiled;
-use super::meter::{Meter, Wait};
+use super::meter::Meter;
+use super::wait::Wait;
 use super::waiting::Waiting;
 use crate::clock;
 
