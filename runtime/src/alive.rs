@@ -63,6 +63,33 @@ pub(crate) struct Facts {
     pub(crate) maker: Option<&'static Location<'static>>,
 }
 
+/// How what is alive is wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Wanted {
+    /// With the stacks of threads, which have to be disturbed for them.
+    pub(crate) stacks: bool,
+    /// Since when threads wait, too, however many they are.
+    pub(crate) times: bool,
+    pub(crate) tags: Tags,
+    /// With threads of ours.
+    pub(crate) all: bool,
+    /// Only who has been waiting for so long.
+    pub(crate) stuck: Option<Duration>,
+}
+
+impl Wanted {
+    /// As a snapshot has it.
+    pub(crate) const ROWS: Wanted =
+        Wanted { stacks: true, times: false, tags: Tags::Kind, all: false, stuck: None };
+    /// As text has it, one by one.
+    pub(crate) const BLOCKS: Wanted = Wanted { times: true, ..Wanted::ROWS };
+
+    /// Whether `one` is among what is wanted.
+    pub(crate) fn has(&self, one: &Alive) -> bool {
+        (self.all || !one.ours) && self.stuck.is_none_or(|stuck| one.wait.is_some_and(|wait| wait >= stuck))
+    }
+}
+
 /// What rows say of alive besides stack and labels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Tags {

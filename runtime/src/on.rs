@@ -61,7 +61,8 @@ pub mod mutex {
 /// Text is for people, in full with `debug=2`: all who wait. The protobuf has the threads of each deadlock, with the labels
 /// `cycle`, `lock` and `thread`; their values are how many, and nanoseconds that they have waited.
 pub mod deadlock {
-    pub use crate::hook::lock::deadlock::{Cycle, Watch, check_order, watch};
+    pub use crate::hook::lock::deadlock::{Cycle, check_order, watch};
+    pub use crate::hook::watch::Watch;
 }
 
 /// CPU time: what was running.
@@ -118,7 +119,8 @@ pub mod tokio {
 pub mod tasks {
     #[cfg(feature = "tokio")]
     pub use crate::hook::task::spawn;
-    pub use crate::hook::task::{Instrumented, Stacks, dump, instrument, set_stacks};
+    pub use crate::hook::task::{Instrumented, Stacks, Stuck, dump, instrument, set_stacks, watch};
+    pub use crate::hook::watch::Watch;
 }
 
 /// What our macros expand to. Not part of the API.

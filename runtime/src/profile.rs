@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use crate::fork::{Guard, Lock};
 
-use crate::alive::Tags;
+use crate::alive::Wanted;
 use crate::error::{Error, Result};
 use crate::hook::custom::{Key, Members, Tracked};
 use crate::record::Kind;
@@ -77,9 +77,8 @@ pub(crate) enum View {
     Peak,
     /// What is not over yet in rows of its own.
     Waiting,
-    /// Of what is alive: whether it may be disturbed for its stack, whether it is said since when it waits, what rows say
-    /// of each, and whether what is of this crate is in it.
-    Alive { stacks: bool, times: bool, tags: Tags, all: bool },
+    /// Of what is alive these, so.
+    Alive(Wanted),
 }
 
 /// How a window is sampled.

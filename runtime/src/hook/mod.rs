@@ -12,3 +12,4 @@ pub(crate) mod interpose;
 pub(crate) mod interpose;
 pub(crate) mod lock;
 pub(crate) mod task;
+pub(crate) mod watch;

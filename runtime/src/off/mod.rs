@@ -60,7 +60,8 @@ pub mod threads {
 pub mod tasks {
     #[cfg(feature = "tokio")]
     pub use super::named::spawn;
-    pub use super::named::{Instrumented, Stacks, dump, instrument, set_stacks};
+    pub use super::named::{Instrumented, Stacks, Stuck, dump, instrument, set_stacks, watch};
+    pub use super::settings::Watch;
 }
 
 /// Key and value on the samples taken within a scope.

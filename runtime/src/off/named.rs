@@ -3,8 +3,10 @@
 use std::fmt;
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use super::Snapshot;
+use super::settings::Watch;
 
 /// Whether profiled futures note where they wait: they do not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,6 +28,48 @@ pub fn set_stacks(_stacks: Stacks) -> Stacks {
 /// An empty snapshot.
 pub fn dump() -> Snapshot {
     Snapshot::default()
+}
+
+/// Watches for nothing.
+pub fn watch(_threshold: Duration, _f: impl Fn(&Stuck) + Send + Sync + 'static) -> Watch {
+    Watch::new()
+}
+
+/// A future that is stuck: none is known.
+#[derive(Debug)]
+pub struct Stuck(Snapshot);
+
+impl Stuck {
+    /// Nothing.
+    pub fn name(&self) -> &str {
+        ""
+    }
+
+    /// 0.
+    pub fn id(&self) -> u64 {
+        0
+    }
+
+    /// No time.
+    pub fn time(&self) -> Duration {
+        Duration::ZERO
+    }
+
+    /// It is not.
+    pub fn is_polled(&self) -> bool {
+        false
+    }
+
+    /// An empty snapshot.
+    pub fn snapshot(&self) -> Snapshot {
+        self.0.clone()
+    }
+}
+
+impl fmt::Display for Stuck {
+    fn fmt(&self, _f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        Ok(())
+    }
 }
 
 /// A future, as it was.

@@ -124,7 +124,7 @@ pub fn check_lock_order(_on: bool) -> bool {
 /// Watches for nothing.
 #[inline(always)]
 pub fn watch_deadlocks(_every: Duration, _f: impl Fn(&Cycle) + Send + Sync + 'static) -> Watch {
-    Watch { nothing: () }
+    Watch::new()
 }
 
 /// A watch for nothing.
@@ -132,6 +132,12 @@ pub fn watch_deadlocks(_every: Duration, _f: impl Fn(&Cycle) + Send + Sync + 'st
 #[must_use = "dropping it ends the watch"]
 pub struct Watch {
     nothing: (),
+}
+
+impl Watch {
+    pub(super) fn new() -> Watch {
+        Watch { nothing: () }
+    }
 }
 
 impl Drop for Watch {

@@ -5,7 +5,7 @@
 use std::convert::Infallible;
 use std::time::{Duration, SystemTime};
 
-use crate::alive::{self, Tags};
+use crate::alive::{self, Alive, Tags, Wanted};
 use crate::error::{Error, Result};
 use crate::hook::task;
 use crate::profile::{Entry, How, Profile, Recording, Source, View};
@@ -199,12 +199,16 @@ inventory::submit! { Entry::Profile(&THREADS) }
 struct Futures;
 
 impl Futures {
-    fn tagged(name: &'static str, tags: Tags) -> Snapshot {
-        let alive = task::alive();
-        let rows = alive::rows(&alive, tags);
+    fn wanted(name: &'static str, wanted: Wanted) -> Snapshot {
+        let alive: Vec<Alive> = task::alive().into_iter().filter(|one| wanted.has(one)).collect();
+        let rows = alive::rows(&alive, wanted.tags);
         let mut meta = Meta { places: Places::Parked, ..nobody(name) };
         meta.comments.extend(task::comments());
-        Snapshot { alive, tagged: tags != Tags::None, ..Snapshot::new(meta, rows, crate::stack::modules()) }
+        Snapshot {
+            alive,
+            tagged: wanted.tags != Tags::None,
+            ..Snapshot::new(meta, rows, crate::stack::modules())
+        }
     }
 }
 
@@ -214,16 +218,16 @@ impl Source for Futures {
     }
 
     fn snapshot(&self, name: &'static str) -> Snapshot {
-        Futures::tagged(name, Tags::Kind)
+        Futures::wanted(name, Wanted::ROWS)
     }
 
     fn view(&self, name: &'static str, view: View) -> Option<Snapshot> {
-        let View::Alive { tags, .. } = view else { return None };
-        Some(Futures::tagged(name, tags))
+        let View::Alive(wanted) = view else { return None };
+        Some(Futures::wanted(name, wanted))
     }
 
     fn has_view(&self, view: View) -> bool {
-        matches!(view, View::Alive { .. })
+        matches!(view, View::Alive(_))
     }
 
     fn is_cumulative(&self) -> bool {
@@ -237,3 +241,8 @@ static GOROUTINE: Profile = Profile::predefined(
     &Futures,
 );
 inventory::submit! { Entry::Profile(&GOROUTINE) }
+
+/// Where one thread is: not on this platform.
+pub(crate) fn stack_of(_tid: i32) -> Option<crate::store::Stack> {
+    None
+}

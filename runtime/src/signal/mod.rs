@@ -24,6 +24,7 @@ use crate::fork::Lock;
 use crate::profile::{Entry, How, Profile, Recording, Source};
 use crate::snapshot::Snapshot;
 pub use dump::dump;
+pub(crate) use dump::stack_of;
 use sampler::{SAMPLER, close, open};
 
 /// The parent's threads are not there.

@@ -95,10 +95,9 @@ impl<T: Slot> Slab<T> {
         let first = next;
         let mut last: Option<&T> = None;
         let mut len = 0;
-        // SAFETY: links of free slots lead to free slots, or nowhere.
-        while len < BATCH
-            && let Some(slot) = unsafe { next.as_ref() }
-        {
+        while len < BATCH {
+            // SAFETY: links of free slots lead to free slots, or nowhere.
+            let Some(slot) = (unsafe { next.as_ref() }) else { break };
             next = slot.link().load(Relaxed);
             last = Some(slot);
             len += 1;

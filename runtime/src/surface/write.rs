@@ -1,7 +1,7 @@
 //! A profile, written out.
 use std::io;
 
-use crate::alive::Tags;
+use crate::alive::Wanted;
 use crate::encode::Format;
 use crate::error::Result;
 use crate::profile::{Profile, View};
@@ -15,7 +15,7 @@ impl Profile {
     /// # Errors
     /// [`Error::Io`](crate::Error::Io) with the writer's own error.
     pub fn write_to(&self, w: impl io::Write, debug: u32) -> Result<()> {
-        let one_by_one = View::Alive { stacks: true, times: true, tags: Tags::Kind, all: false };
+        let one_by_one = View::Alive(Wanted::BLOCKS);
         let each = debug >= 2 && self.source().is_some_and(|source| source.has_view(one_by_one));
         let snapshot = if each { self.view(one_by_one) } else { self.snapshot() };
         snapshot.write(w, Format::of_debug(debug))

@@ -601,3 +601,61 @@ fn dumps_under_churn_are_consistent() {
         assert_eq!(read("tasks").total("tasks"), 100, "nobody is shown after his end");
     });
 }
+
+/// Futures that wait for too long, and polls that take too long, are told of once each, with their stacks.
+#[test]
+fn who_is_stuck_is_told() {
+    #[inline(never)]
+    fn hogs(end: &AtomicBool) {
+        while !end.load(SeqCst) {
+            std::hint::spin_loop();
+        }
+    }
+    alone("who_is_stuck_is_told", || {
+        let told = Arc::new(std::sync::Mutex::new(Vec::new()));
+        let watch = tasks::watch(50 * MS, {
+            let told = told.clone();
+            move |stuck| {
+                let text = stuck.to_string();
+                told.lock().unwrap().push((stuck.name().to_owned(), stuck.is_polled(), stuck.time(), text));
+            }
+        });
+        let mut waits = Box::pin(instrument("waits", future_of_notify()));
+        assert!(waits.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+        let end = Arc::new(AtomicBool::new(false));
+        let hog = thread::spawn({
+            let end = end.clone();
+            move || {
+                let mut future = Box::pin(instrument("hog", async move { hogs(&end) }));
+                assert!(future.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_ready());
+            }
+        });
+        let names = || told.lock().unwrap().iter().map(|(name, ..)| name.clone()).collect::<Vec<_>>();
+        settled(names, |names| names.len() >= 2);
+        thread::sleep(200 * MS);
+        end.store(true, SeqCst);
+        hog.join().unwrap();
+        let told = told.lock().unwrap();
+        let of = |name: &str| {
+            let found: Vec<_> = told.iter().filter(|(of, ..)| of == name).collect();
+            let [one] = found[..] else { panic!("{name} is told of once: {told:#?}") };
+            one.clone()
+        };
+        let (_, polled, time, text) = of("waits");
+        assert!(!polled && time >= 50 * MS && text.contains(&line("in notify")), "{time:?} {text}");
+        let (_, polled, time, text) = of("hog");
+        assert!(polled && time >= 50 * MS, "{time:?} {text}");
+        if cfg!(not(profiled_portable)) {
+            assert!(text.contains("tests/tasks.rs:"), "{text}");
+        }
+        drop(watch);
+        let long = read("long_polls");
+        let found: Vec<_> =
+            long.samples().iter().filter(|sample| sample.text("profiled") == Some("hog")).collect();
+        let [one] = found[..] else { panic!("{long:?}") };
+        assert!(one.value("polls") == 1 && one.value("longest") >= 100_000_000, "{one:?}");
+        if cfg!(not(profiled_portable)) {
+            assert!(one.frames.iter().any(|frame| frame.file.ends_with("tests/tasks.rs")), "{one:?}");
+        }
+    });
+}

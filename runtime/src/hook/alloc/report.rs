@@ -57,7 +57,7 @@ impl Source for Heap {
             View::Peak => {
                 Some(peak().unwrap_or_else(|| Snapshot::new(self.meta(name), Vec::new(), stack::modules())))
             }
-            View::Waiting | View::Alive { .. } => None,
+            View::Waiting | View::Alive(_) => None,
         }
     }
 

@@ -14,6 +14,7 @@ mod polled;
 mod report;
 mod slot;
 mod wait;
+mod watch;
 
 #[cfg(feature = "tokio")]
 pub use named::spawn;
@@ -23,6 +24,7 @@ pub use polled::{Polled, never};
 pub use report::dump;
 pub(crate) use report::{alive, comments};
 pub(crate) use slot::{Task, count, polls_by_site};
+pub use watch::{Stuck, watch};
 
 use crate::local::Local;
 

@@ -228,7 +228,7 @@ fn draw(local: &Local) -> u32 {
     }
     let taken = TAKEN.fetch_add(1, Relaxed) + 1;
     // Not at every one of them: reading the clock is the less of it.
-    if taken > BUDGET || taken % 64 == 0 || log > 0 {
+    if taken > BUDGET || taken.is_multiple_of(64) || log > 0 {
         adapt(taken);
     }
     1 << log

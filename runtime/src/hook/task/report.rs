@@ -4,9 +4,9 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, SystemTime};
 
 use super::park;
-use super::slot::{self, Seen};
+use super::slot::{self, Seen, Task};
 use super::wait::{self, AWAITED};
-use crate::alive::{self, Alive, Facts, Kind, Tags};
+use crate::alive::{self, Alive, Facts, Kind, Tags, Wanted};
 use crate::local::{self, MAX_SCOPES};
 use crate::profile::{Entry, Profile, Source, View};
 use crate::record::{ValueType, pseudo};
@@ -21,12 +21,12 @@ use crate::{clock, label, stack};
 /// It takes some hundred nanoseconds a future, disturbs none, and makes no poll wait. One that is being polled is
 /// `running` and has no stack here: its thread has it.
 pub fn dump() -> Snapshot {
-    snapshot("tasks", Tags::Kind)
+    snapshot("tasks", Wanted::ROWS)
 }
 
-fn snapshot(name: &'static str, tags: Tags) -> Snapshot {
+fn snapshot(name: &'static str, wanted: Wanted) -> Snapshot {
     let count = ValueType::new(name, "count");
-    let alive = alive();
+    let alive: Vec<Alive> = alive().into_iter().filter(|one| wanted.has(one)).collect();
     let mut comments: Vec<String> = comments().collect();
     comments.extend(label::losses());
     let meta = Meta {
@@ -39,8 +39,8 @@ fn snapshot(name: &'static str, tags: Tags) -> Snapshot {
         comments,
         ..Meta::default()
     };
-    let rows = alive::rows(&alive, tags);
-    Snapshot { alive, tagged: tags != Tags::None, ..Snapshot::new(meta, rows, stack::modules()) }
+    let rows = alive::rows(&alive, wanted.tags);
+    Snapshot { alive, tagged: wanted.tags != Tags::None, ..Snapshot::new(meta, rows, stack::modules()) }
 }
 
 /// What there is to say of all of them.
@@ -181,6 +181,16 @@ fn polled_now() -> HashSet<u64> {
     found.into_iter().collect()
 }
 
+/// The innermost future that each thread polls, and the thread.
+pub(super) fn innermost_polls() -> Vec<(i32, &'static Task)> {
+    let polled = |thread: &'static local::Thread| {
+        let scopes = &thread.scopes;
+        let noted = scopes.depth.load(Relaxed).min(MAX_SCOPES);
+        (0..noted).rev().find_map(|at| scopes.task(at)).map(|task| (thread.tid(), task))
+    };
+    local::threads().into_iter().filter_map(polled).collect()
+}
+
 /// Every future.
 struct Tasks;
 
@@ -190,16 +200,16 @@ impl Source for Tasks {
     }
 
     fn snapshot(&self, name: &'static str) -> Snapshot {
-        snapshot(name, Tags::Kind)
+        snapshot(name, Wanted::ROWS)
     }
 
     fn view(&self, name: &'static str, view: View) -> Option<Snapshot> {
-        let View::Alive { tags, .. } = view else { return None };
-        Some(snapshot(name, tags))
+        let View::Alive(wanted) = view else { return None };
+        Some(snapshot(name, wanted))
     }
 
     fn has_view(&self, view: View) -> bool {
-        matches!(view, View::Alive { .. })
+        matches!(view, View::Alive(_))
     }
 
     fn is_cumulative(&self) -> bool {

@@ -128,6 +128,11 @@ impl Task {
         self.id.load(Relaxed)
     }
 
+    /// How often it was polled.
+    pub(super) fn number_of_polls(&self) -> u64 {
+        self.polls.total()
+    }
+
     /// A future that was made before it was polled is polled now, inside of another or not.
     pub(super) fn polled_first(&self, local: &Local) {
         if let Some(parent) = innermost(local) {

@@ -248,10 +248,9 @@ const MOST: usize = 64;
 /// time.
 pub(super) fn list(mut first: *const Wait) -> Vec<Seen> {
     let mut found = Vec::new();
-    // SAFETY: what is linked are slots, which live for ever.
-    while found.len() < MOST
-        && let Some(wait) = unsafe { first.as_ref() }
-    {
+    while found.len() < MOST {
+        // SAFETY: what is linked are slots, which live for ever.
+        let Some(wait) = (unsafe { first.as_ref() }) else { break };
         let Some(bucket) = wait.bucket.get() else { break };
         found.push(Seen {
             wait,

@@ -7,7 +7,7 @@ mod waits;
 use std::collections::BTreeMap;
 use std::time::SystemTime;
 
-use crate::alive::{self, Alive, Tags};
+use crate::alive::{self, Alive, Tags, Wanted};
 use crate::hook::task;
 use crate::profile::{Entry, Profile, Source, View};
 use crate::record::ValueType;
@@ -15,7 +15,7 @@ use crate::snapshot::{Meta, Places, Shape, Snapshot};
 use crate::sys::thread;
 use crate::{label, stack};
 
-pub(crate) use take::after_fork_in_child;
+pub(crate) use take::{after_fork_in_child, stack_of};
 
 /// All threads of the process with their stacks, but for those of this crate.
 ///
@@ -28,36 +28,24 @@ pub(crate) use take::after_fork_in_child;
 /// Since when each waits is known where threads are fewer than 200; to ask the kernel for it takes half as long again, and is
 /// left to [`write_to`](crate::Profile::write_to) with `debug` 2.
 pub fn dump() -> Snapshot {
-    snapshot("threads", Wanted { stacks: true, times: false, tags: Tags::Kind, all: false, tasks: false })
+    snapshot("threads", Wanted::ROWS, false)
 }
 
-/// How a dump is wanted.
-#[derive(Clone, Copy)]
-struct Wanted {
-    stacks: bool,
-    /// Since when they wait, too, however many they are.
-    times: bool,
-    tags: Tags,
-    /// With threads of ours.
-    all: bool,
-    /// And the futures that are alive.
-    tasks: bool,
-}
-
-fn snapshot(name: &'static str, wanted: Wanted) -> Snapshot {
+/// Of all threads, and with `tasks` of all futures, too.
+fn snapshot(name: &'static str, wanted: Wanted, tasks: bool) -> Snapshot {
     let count = ValueType::new(name, "count");
     let (mut alive, failed) = match take::threads(wanted.stacks, wanted.times) {
         Ok(alive) => (alive, None),
         Err(error) => (Vec::new(), Some(format!("threads cannot be listed: {error}"))),
     };
-    let all = alive.len();
-    alive.retain(|one| wanted.all || !one.ours);
+    let ours = alive.iter().filter(|one| one.ours && !wanted.all).count();
+    alive.retain(|one| wanted.has(one));
     let mut comments: Vec<String> = failed.into_iter().collect();
-    if alive.len() < all {
-        comments.push(format!(
-            "{} threads of the profiler's own are left out; all=1 has them",
-            all - alive.len()
-        ));
+    if ours > 0 {
+        comments.push(format!("{ours} threads of the profiler's own are left out; all=1 has them"));
+    }
+    if let Some(stuck) = wanted.stuck {
+        comments.push(format!("only what has been waiting for {} s and longer", stuck.as_secs_f64()));
     }
     if wanted.stacks {
         comments.extend(missing(&alive));
@@ -67,9 +55,9 @@ fn snapshot(name: &'static str, wanted: Wanted) -> Snapshot {
         );
     }
     comments.extend(label::losses());
-    if wanted.tasks {
+    if tasks {
         comments.extend(task::comments());
-        alive.extend(task::alive());
+        alive.extend(task::alive().into_iter().filter(|one| wanted.has(one)));
     }
     let tags = match wanted.tags {
         // All that there is to tell them by.
@@ -80,14 +68,14 @@ fn snapshot(name: &'static str, wanted: Wanted) -> Snapshot {
         profile: name,
         value_types: vec![count],
         period: (count, 1),
-        places: if wanted.tasks { Places::Parked } else { Places::Hooked },
+        places: if tasks { Places::Parked } else { Places::Hooked },
         shape: Shape::Count,
         time: SystemTime::now(),
         comments,
         ..Meta::default()
     };
     let rows = alive::rows(&alive, tags);
-    let tagged = (wanted.stacks || wanted.tasks) && tags != Tags::None;
+    let tagged = (wanted.stacks || tasks) && tags != Tags::None;
     Snapshot { alive, tagged, ..Snapshot::new(meta, rows, stack::modules()) }
 }
 
@@ -112,16 +100,16 @@ impl Source for Everyone {
     }
 
     fn snapshot(&self, name: &'static str) -> Snapshot {
-        snapshot(name, Wanted { stacks: true, times: false, tags: Tags::Kind, all: false, tasks: self.tasks })
+        snapshot(name, Wanted::ROWS, self.tasks)
     }
 
     fn view(&self, name: &'static str, view: View) -> Option<Snapshot> {
-        let View::Alive { stacks, times, tags, all } = view else { return None };
-        Some(snapshot(name, Wanted { stacks, times, tags, all, tasks: self.tasks }))
+        let View::Alive(wanted) = view else { return None };
+        Some(snapshot(name, wanted, self.tasks))
     }
 
     fn has_view(&self, view: View) -> bool {
-        matches!(view, View::Alive { .. })
+        matches!(view, View::Alive(_))
     }
 
     fn is_cumulative(&self) -> bool {

@@ -130,6 +130,22 @@ pub(super) fn threads(stacks: bool, times: bool) -> io::Result<Vec<Alive>> {
     Ok(alive)
 }
 
+/// Where one thread is, if it answers.
+pub(crate) fn stack_of(tid: i32) -> Option<Stack> {
+    stack::prepare();
+    let _turn = Turn::begin(true).ok()?;
+    let mut dump = Dump {
+        times: false,
+        number: 0,
+        threads: Threads::open().ok()?,
+        alive: Vec::new(),
+        waits: Waits::new(Memory::default()),
+        left: PATIENCE,
+    };
+    dump.batch(&[tid], true);
+    dump.alive.pop().filter(|one| one.missing.is_none()).map(|one| one.key.stack)
+}
+
 /// The caller's own stack.
 #[inline(never)]
 fn here() -> Key {

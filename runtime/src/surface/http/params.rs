@@ -4,7 +4,7 @@ use std::time::Duration;
 use ::http::StatusCode;
 
 use super::reply::Refusal;
-use crate::alive::Tags;
+use crate::alive::{Tags, Wanted};
 use crate::encode::{Format, supported};
 use crate::profile::{How, View};
 use crate::symbol::Level;
@@ -131,16 +131,20 @@ impl Params {
             return Ok(Some(View::Waiting));
         }
         let peak = self.switch("peak")?.unwrap_or(false);
-        let Some(value) = self.get("age") else { return Ok(peak.then_some(View::Peak)) };
-        let age = value.parse().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
-        match age {
+        match self.seconds_of("age")? {
+            None => Ok(peak.then_some(View::Peak)),
             Some(_) if peak => Err(Refusal::new(StatusCode::BAD_REQUEST, "age and peak are incompatible")),
             Some(age) => Ok(Some(View::OlderThan(age))),
-            None => Err(invalid("age", value, "must be a number of seconds")),
         }
     }
 
-    /// `threads`, `tags` and `all`: how what is alive is shown. Who asks in text is a person; a scrape disturbs nobody.
+    fn seconds_of(&self, name: &str) -> Result<Option<Duration>, Refusal> {
+        let Some(value) = self.get(name) else { return Ok(None) };
+        let seconds = value.parse().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+        seconds.map(Some).ok_or_else(|| invalid(name, value, "must be a number of seconds"))
+    }
+
+    /// `threads`, `tags`, `all` and `stuck`: how what is alive is shown. Who asks in text is a person; a scrape disturbs nobody.
     pub(super) fn alive(&self, format: Format) -> Result<View, Refusal> {
         let stacks = match self.get("threads") {
             None => format != Format::Pprof,
@@ -154,8 +158,9 @@ impl Params {
             Some("id") => Tags::Id,
             Some(value) => return Err(invalid("tags", value, "must be thread or id")),
         };
-        let times = format == Format::Verbose || tags == Tags::Id;
-        Ok(View::Alive { stacks, times, tags, all: self.switch("all")?.unwrap_or(false) })
+        let stuck = self.seconds_of("stuck")?;
+        let times = format == Format::Verbose || tags == Tags::Id || stuck.is_some();
+        Ok(View::Alive(Wanted { stacks, times, tags, all: self.switch("all")?.unwrap_or(false), stuck }))
     }
 
     /// `noise`: whether the standard library's containers are shown where they allocate.

@@ -8,7 +8,7 @@ use super::access;
 use super::handler::Rules;
 use super::params::{Params, decode};
 use super::reply::{Content, Refusal};
-use crate::alive::Tags;
+use crate::alive::Wanted;
 use crate::encode::Format;
 use crate::error::Error;
 use crate::profile::{How, Profile, View, lookup};
@@ -172,8 +172,7 @@ fn named(name: &str, params: &Params) -> Result<Request, Refusal> {
     if !matches!(window, Some((_, Window::Started(_)))) && params.says_how() {
         return Err(bad("hz and mode are for windows that are sampled on request, as /profile is"));
     }
-    let alive = View::Alive { stacks: false, times: false, tags: Tags::None, all: false };
-    let shows_alive = profile.source().is_some_and(|source| source.has_view(alive));
+    let shows_alive = profile.source().is_some_and(|source| source.has_view(View::Alive(Wanted::ROWS)));
     let view = match shows_alive {
         true => Some(params.alive(format)?),
         false => params.view()?,

@@ -24,7 +24,7 @@ use crate::local::blocked::{Outer, Wait};
 
 pub use order::check_order;
 pub(super) use order::{Taken, checks, mask, released, taken};
-pub use watch::{Cycle, Watch, watch};
+pub use watch::{Cycle, watch};
 
 /// A wait of this thread, for those who look, until this is dropped.
 pub(super) struct Blocking {

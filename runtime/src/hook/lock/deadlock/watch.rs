@@ -1,17 +1,12 @@
 //! For those who want to be told: a thread of ours that looks every so often.
 use std::collections::HashSet;
-use std::panic::{self, AssertUnwindSafe};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::thread::{self, Thread};
+use std::fmt;
 use std::time::Duration;
-use std::{fmt, io};
 
 use super::report::{self, Finding};
-use crate::local;
+use crate::hook::watch::{self, Watch};
 use crate::record::Format;
 use crate::snapshot::Snapshot;
-use crate::sys;
 
 /// Calls `f` once for each deadlock, and, where [`check_order`](crate::deadlock::check_order) is on, for each two places
 /// that take locks in both orders: within `every` of its coming about, those that are there already at once.
@@ -36,69 +31,12 @@ use crate::sys;
 /// # drop(watch);
 /// ```
 pub fn watch(every: Duration, f: impl Fn(&Cycle) + Send + Sync + 'static) -> Watch {
-    let every = every.max(Duration::from_millis(1));
-    let ended = Arc::new(AtomicBool::new(false));
-    let theirs = Arc::clone(&ended);
-    let thread = spawn(move || {
-        sys::thread::note_ours();
-        attend(every, &theirs, &f);
-    });
-    if let Err(error) = &thread {
-        eprintln!("profiled: no thread to watch for deadlocks: {error}");
-    }
-    Watch { ended, thread: thread.ok() }
-}
-
-fn spawn(run: impl FnOnce() + Send + 'static) -> io::Result<Thread> {
-    let builder = thread::Builder::new().name("profiled-locks".to_owned());
-    let handle =
-        local::with(|local| local.aside(|| sys::thread::with_signals_blocked(|| builder.spawn(run))))?;
-    Ok(handle.thread().clone())
-}
-
-fn attend(every: Duration, ended: &AtomicBool, f: &(impl Fn(&Cycle) + Send + Sync)) {
     let mut told = HashSet::new();
-    while !ended.load(Relaxed) {
-        let found = local::with(|local| {
-            local.aside(|| report::findings(|is_deadlock, number| told.insert((is_deadlock, number))))
-        });
-        for finding in found {
-            if ended.load(Relaxed) {
-                return;
-            }
-            let cycle = Cycle(finding);
-            // The hook for panics has told of it.
-            _ = panic::catch_unwind(AssertUnwindSafe(|| f(&cycle)));
-        }
-        if !ended.load(Relaxed) {
-            local::with(|local| local.aside(|| thread::park_timeout(every)));
-        }
-    }
-}
-
-/// Looks for deadlocks until it is dropped: see [`watch`](crate::deadlock::watch).
-///
-/// Dropping it waits for nobody, and may be done anywhere, in the callback, too: no other call is begun after it, but one
-/// that is under way goes on.
-#[must_use = "dropping it ends the watch"]
-pub struct Watch {
-    ended: Arc<AtomicBool>,
-    thread: Option<Thread>,
-}
-
-impl Drop for Watch {
-    fn drop(&mut self) {
-        self.ended.store(true, Relaxed);
-        if let Some(thread) = &self.thread {
-            thread.unpark();
-        }
-    }
-}
-
-impl fmt::Debug for Watch {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Watch").field("watches", &self.thread.is_some()).finish_non_exhaustive()
-    }
+    let look = move || {
+        let found = report::findings(|is_deadlock, number| told.insert((is_deadlock, number)));
+        found.into_iter().map(Cycle).collect()
+    };
+    watch::start("profiled-locks", "deadlocks", every.max(Duration::from_millis(1)), look, f)
 }
 
 /// Threads that wait for one another for ever, or locks that were taken in both orders.
