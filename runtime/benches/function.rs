@@ -1,7 +1,7 @@
 //! What `#[profiled]` costs a function that lasts a nanosecond and a half, and a future.
 mod measure;
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
 use std::hint::black_box;
 use std::pin::{Pin, pin};
@@ -10,6 +10,7 @@ use std::task::{Context, Poll, Waker};
 
 use measure::{Job, Pair, Table, Target, Team, timed};
 use profiled::__private::Polled;
+use profiled::tasks::{Stacks, set_stacks};
 
 /// The site that `#[profiled(name = ..)]` makes. Written out, so that the bench measures the hook alone; for the
 /// attribute itself, put it on `marked` instead of the guard in there.
@@ -91,6 +92,38 @@ fn once(future: impl Future<Output = u64>) -> Poll<u64> {
     pin!(black_box(future)).poll(&mut Context::from_waker(Waker::noop()))
 }
 
+/// Waits for ever, and keeps the waker of each poll.
+fn keeping() -> impl Future<Output = u64> {
+    let kept = Cell::new(None);
+    poll_fn(move |cx| {
+        kept.set(black_box(Some(cx.waker().clone())));
+        Poll::Pending
+    })
+}
+
+/// One more function on the way.
+async fn through(future: impl Future<Output = u64>) -> u64 {
+    black_box(future.await)
+}
+
+/// What it takes to ask what so many futures wait for, and to write that.
+fn dumps(all: bool) -> String {
+    const MANY: usize = 100_000;
+    let before = set_stacks(Stacks::All);
+    let make = || Box::pin(Polled::new(site!("one of many"), through(through(keeping()))));
+    let mut futures: Vec<_> = (0..if all { MANY } else { 10 }).map(|_| make()).collect();
+    for future in &mut futures {
+        assert!(future.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+    }
+    let profile = profiled::lookup("tasks").expect("it is always there");
+    let mut took: Vec<_> = (0..if all { 5 } else { 1 })
+        .map(|_| timed(|| profile.write_to(std::io::sink(), 0).expect("nobody to fail")))
+        .collect();
+    took.sort_unstable();
+    set_stacks(before);
+    format!("{:.0} ms", took[took.len() / 2].as_secs_f64() * 1e3)
+}
+
 macro_rules! copies {
     ($($n:literal)*) => {
         (
@@ -131,4 +164,24 @@ fn main() {
     let with = |n| timed(|| lives(n, || once(Polled::new(site!("ready"), ready()))));
     let life = [Pair { with: &with, without: &without }];
     table.row("life of a #[profiled] future, one poll", Target::Added(60.0), &life);
+
+    // What a leaf does that waits: it drops the waker that it kept, and keeps this one.
+    for (stacks, what, target) in [
+        (Stacks::Off, "suspension of a future, stacks off", Target::Added(1.5)),
+        (Stacks::All, "suspension of a future, its stack taken", Target::Added(700.0)),
+    ] {
+        let run = |future: Waiting| {
+            let future = RefCell::new(future);
+            move |n| {
+                set_stacks(stacks);
+                let time = timed(|| poll_loop(&mut future.borrow_mut(), n));
+                set_stacks(Stacks::Auto);
+                time
+            }
+        };
+        let without = run(Box::pin(through(through(through(keeping())))));
+        let with = run(Box::pin(Polled::new(site!("suspended"), through(through(through(keeping()))))));
+        table.row(what, target, &[Pair { with: &with, without: &without }]);
+    }
+    table.figure("dump of 100 000 futures that wait", "300 ms", dumps);
 }

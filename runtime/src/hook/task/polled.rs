@@ -116,35 +116,37 @@ pub fn never<T>() -> T {
     }
 }
 
-/// The scope of one poll.
-struct Leave {
-    site: &'static FunctionSite,
-    task: Option<&'static Task>,
+/// The scope of one poll. What is seldom needed of it is found by its future's origin.
+struct Leave<'a> {
+    origin: &'a Origin,
     depth: usize,
     poll: Start,
 }
 
-impl Leave {
+impl Leave<'_> {
     #[inline(always)]
     fn leave(&self) {
         if self.poll != Start::UNTIMED {
-            let busy = function::end_poll(self.site, self.poll);
-            if let Some(task) = self.task {
-                task.add_busy(busy);
-            }
-        }
-        if let Some(task) = self.task.filter(|task| task.has_waits()) {
-            task.park();
+            self.book();
         }
         local::with(|local| pop(local, self.depth));
     }
+
+    #[cold]
+    #[inline(never)]
+    fn book(&self) {
+        let busy = function::end_poll(self.origin.get().0, self.poll);
+        if let Some(task) = self.origin.task() {
+            task.add_busy(busy);
+        }
+    }
 }
 
-impl Drop for Leave {
+impl Drop for Leave<'_> {
     /// Only for a panic, which began inside.
     #[cold]
     fn drop(&mut self) {
-        function::panicked(self.site);
+        function::panicked(self.origin.get().0);
         self.leave();
     }
 }
@@ -161,7 +163,9 @@ impl<F: Future> Future for Polled<F> {
         }
         // In the frame of this poll, whose end walks of the stack find by it.
         let mut mark = MaybeUninit::<Polling<'_>>::uninit();
-        let (leave, wraps) = enter(&this.origin, cx.waker(), mark.as_ptr().addr());
+        let (depth, poll) = enter(&this.origin, mark.as_ptr().addr());
+        let leave = Leave { origin: &this.origin, depth, poll };
+        let wraps = park::is_wanted(cx.waker()) && this.origin.task().is_some();
         let own;
         let mut context;
         let cx = if wraps {
@@ -179,6 +183,8 @@ impl<F: Future> Future for Polled<F> {
         if polled.is_ready() {
             let (site, bucket) = this.origin.get();
             ended(site, std::mem::replace(&mut this.start, Start::OVER), bucket);
+        } else if wraps {
+            parked(&this.origin);
         }
         leave.leave();
         std::mem::forget(leave);
@@ -186,18 +192,22 @@ impl<F: Future> Future for Polled<F> {
     }
 }
 
-/// A poll begins, in a frame that holds the address `mark`. Says, too, whether it is to be done with a waker of ours.
 #[inline(always)]
-fn enter(origin: &Origin, waker: &Waker, mark: usize) -> (Leave, bool) {
-    let Some(task) = origin.task() else { return (enter_unknown(origin), false) };
+fn parked(origin: &Origin) {
+    if let Some(task) = origin.task().filter(|task| task.has_waits()) {
+        task.park();
+    }
+}
+
+/// A poll begins, in a frame that holds the address `mark`: the depth of its scope, and when it began, if it is timed.
+#[inline(always)]
+fn enter(origin: &Origin, mark: usize) -> (usize, Start) {
+    let Some(task) = origin.task() else { return enter_unknown(origin) };
     let poll = if task.polls.add_and_test() { begin_timed(task) } else { Start::UNTIMED };
     if task.has_waits() {
         task.resume();
     }
-    let depth = local::with(|local| push_task(local, task, mark));
-    // SAFETY: a slot that is a future's has the site that it was given.
-    let site = unsafe { task.site().unwrap_unchecked() };
-    (Leave { site, task: Some(task), depth, poll }, park::is_wanted(waker))
+    (local::with(|local| push_task(local, task, mark)), poll)
 }
 
 #[cold]
@@ -209,9 +219,9 @@ fn begin_timed(task: &'static Task) -> Start {
 /// The same of one that found no slot: its polls are not counted.
 #[cold]
 #[inline(never)]
-fn enter_unknown(origin: &Origin) -> Leave {
+fn enter_unknown(origin: &Origin) -> (usize, Start) {
     let (site, _) = origin.get();
-    Leave { site, task: None, depth: local::with(|local| push(local, site)), poll: Start::UNTIMED }
+    (local::with(|local| push(local, site)), Start::UNTIMED)
 }
 
 /// Counts a future that is polled for the first time, and finds it a slot.
