@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicPtr, AtomicU64, Ordering::Relaxed, Ordering::SeqCs
 
 use crate::{local, store};
 
-pub use future::Labelled;
+pub use future::{FutureExt, WithLabels};
 
 /// Bytes of an encoded set. Room for a dozen labels of ordinary length; what does not fit is left out and counted.
 pub(crate) const MAX_BYTES: usize = 384;
@@ -37,19 +37,24 @@ pub(crate) fn losses() -> impl Iterator<Item = String> {
 pub struct Set {
     /// The set that was in force before this one, while this one is.
     outer: AtomicPtr<Set>,
+    /// The future whose labels these are, if they are one's.
+    future: Option<Which>,
+    /// Which of its pairs, by their order, were inserted and not inherited: of the first 64, more than those are none.
+    own: u64,
     len: usize,
     bytes: [u8; MAX_BYTES],
 }
 
 impl Clone for Set {
+    /// The same labels, all of them inherited.
     fn clone(&self) -> Set {
-        Set { outer: AtomicPtr::new(ptr::null_mut()), len: self.len, bytes: self.bytes }
+        Set { len: self.len, bytes: self.bytes, ..Set::empty() }
     }
 }
 
 impl Set {
     const fn empty() -> Set {
-        Set { outer: AtomicPtr::new(ptr::null_mut()), len: 0, bytes: [0; MAX_BYTES] }
+        Set { outer: AtomicPtr::new(ptr::null_mut()), future: None, own: 0, len: 0, bytes: [0; MAX_BYTES] }
     }
 
     /// A copy of the labels in force.
@@ -57,19 +62,33 @@ impl Set {
         current_set().cloned().unwrap_or(Set::empty())
     }
 
+    /// A copy of the labels in force, with these.
+    fn inherit_with(labels: &[(&str, &str)]) -> Set {
+        let mut set = Set::inherit();
+        labels.iter().for_each(|(key, value)| set.insert(key, value));
+        set
+    }
+
     /// Sets `key` to what `value` displays as. Within one set the later of two wins.
     pub fn insert(&mut self, key: &str, value: &(impl Display + ?Sized)) {
         let key = Text::of(&key);
         let value = Text::of(value);
-        let (at, end) = self.place(key.as_str());
+        let (at, end, order) = self.place(key.as_str());
         let pair = 2 + key.len + value.len;
+        let below = 1_u64.checked_shl(order).map_or(u64::MAX, |bit| bit - 1);
+        let after = |first: u32| self.own.checked_shr(first).unwrap_or(0);
         if self.len - (end - at) + pair > MAX_BYTES {
             // Better no value than the outer scope's.
+            if end > at {
+                self.own = self.own & below | after(order + 1).checked_shl(order).unwrap_or(0);
+            }
             self.bytes.copy_within(end..self.len, at);
             self.len -= end - at;
             LEFT_OUT.fetch_add(1, Relaxed);
             return;
         }
+        let rest = after(order + u32::from(end > at)).checked_shl(order + 1).unwrap_or(0);
+        self.own = self.own & below | 1_u64.checked_shl(order).unwrap_or(0) | rest;
         self.bytes.copy_within(end..self.len, at + pair);
         self.len = self.len - (end - at) + pair;
         let mut room = &mut self.bytes[at..at + pair];
@@ -95,19 +114,49 @@ impl Set {
         self.bytes.get(..self.len).unwrap_or_default()
     }
 
-    /// Where `key` stands, or where it would: the range of its pair, empty if it is not there.
-    fn place(&self, key: &str) -> (usize, usize) {
-        let mut at = 0;
+    /// Where `key` stands, or where it would: the range of its pair, empty if it is not there, and how many are before it.
+    fn place(&self, key: &str) -> (usize, usize, u32) {
+        let (mut at, mut before) = (0, 0);
         for (k, v) in store::pairs(self.encoded()) {
             let end = at + 2 + k.len() + v.len();
             match k.cmp(key) {
-                std::cmp::Ordering::Less => at = end,
-                std::cmp::Ordering::Equal => return (at, end),
+                std::cmp::Ordering::Less => (at, before) = (end, before + 1),
+                std::cmp::Ordering::Equal => return (at, end, before),
                 std::cmp::Ordering::Greater => break,
             }
         }
-        (at, at)
+        (at, at, before)
     }
+
+    /// What holds where both are in force: what was inserted here, then `around`, then what was inherited here.
+    fn within(&self, around: &Set) -> Set {
+        let mut set = around.clone();
+        for (order, (key, value)) in store::pairs(self.encoded()).enumerate() {
+            let own = order < 64 && self.own & 1 << order != 0;
+            let (at, end, _) = set.place(key);
+            if own || at == end {
+                set.insert(key, value);
+            }
+        }
+        set
+    }
+}
+
+/// A future with labels: where its set lies, and when that was made.
+type Which = (usize, u64);
+
+/// Which future with labels is being polled on this thread, and the labels in force in it.
+fn around() -> Option<(Which, &'static Set)> {
+    let innermost = current_set()?;
+    let mut at: Option<&Set> = Some(innermost);
+    while let Some(set) = at {
+        if let Some(which) = set.future {
+            return Some((which, innermost));
+        }
+        // SAFETY: the list holds sets whose scopes live, on this thread: no scope can leave it.
+        at = unsafe { set.outer.load(Relaxed).as_ref() };
+    }
+    None
 }
 
 impl fmt::Debug for Set {
@@ -245,10 +294,7 @@ pub(crate) fn encoded() -> &'static [u8] {
 /// # assert_eq!(sum, 4950);
 /// ```
 pub fn with<R>(labels: &[(&str, &str)], f: impl FnOnce() -> R) -> R {
-    let mut set = Set::inherit();
-    for (key, value) in labels {
-        set.insert(key, value);
-    }
+    let set = Set::inherit_with(labels);
     let _scope = set.enter();
     f()
 }
@@ -284,7 +330,8 @@ impl fmt::Debug for Labels {
 ///
 /// A key is a `&str`, a value anything that is `Display`; both are borrowed. Every sample taken on this thread until
 /// the end of the block carries them, on top of those of the outer scopes. The labels are this *thread's*: in an async
-/// function that keeps them across an `await` they go on while other tasks run on it.
+/// function that keeps them across an `await` they go on while other tasks run on it. Labels of a future, wherever it is
+/// polled, are [`with_labels`](crate::labels::FutureExt::with_labels)'s.
 ///
 /// ```
 /// fn handle(user: u64) {
@@ -321,6 +368,30 @@ mod tests {
             assert_eq!(current().get("b"), Some("2"));
         });
         assert_eq!(current().iter().count(), 0);
+    }
+
+    /// What was inserted is told from what was inherited, whatever comes before it.
+    #[test]
+    fn sets_know_which_pairs_are_their_own() {
+        let of = |pairs: &[(&str, &str)]| {
+            let mut set = Set::empty();
+            pairs.iter().for_each(|(key, value)| set.insert(key, value));
+            set
+        };
+        let mut set = of(&[("b", "old"), ("d", "old"), ("f", "old")]).clone();
+        assert_eq!(set.own, 0);
+        for (key, own) in [("d", 0b010), ("a", 0b0101), ("g", 0b1_0101), ("c", 0b10_1101)] {
+            set.insert(key, "own");
+            assert_eq!(set.own, own, "{key}: {set:?}");
+        }
+        let both = set.within(&of(&[("a", "around"), ("b", "around"), ("e", "around")]));
+        let both: Vec<_> = store::pairs(both.encoded()).map(|(k, v)| format!("{k}={v}")).collect();
+        assert_eq!(both, ["a=own", "b=around", "c=own", "d=own", "e=around", "f=old", "g=own"]);
+        // One that finds no room is taken out, and those behind it move up.
+        let long = "x".repeat(128);
+        ["w", "x"].iter().for_each(|key| set.insert(key, &long));
+        set.insert("c", &long);
+        assert_eq!((set.place("c").2, set.own), (2, 0b111_0101), "{set:?}");
     }
 
     /// Two futures that take turns end in the order they began.

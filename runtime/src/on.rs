@@ -77,7 +77,7 @@ pub mod threads {
 
 /// Key and value on the samples taken within a scope.
 pub mod labels {
-    pub use crate::label::{Labels, current, with};
+    pub use crate::label::{FutureExt, Labels, WithLabels, current, with};
 }
 
 /// The standard library's locks, channels and the like, profiled, name for name.
@@ -132,7 +132,7 @@ pub mod __private {
     pub use crate::hook::function::{Scope, enter};
     pub use crate::hook::lock::{AtFirstUse, Lock, Maker};
     pub use crate::hook::task::{Polled, never};
-    pub use crate::label::{Labelled, Set};
+    pub use crate::label::{Set, WithLabels as Labelled};
     pub use crate::profile::Entry;
     #[cfg(not(profiled_portable))]
     pub use crate::signal::timer_tag;

@@ -1,6 +1,10 @@
+#![expect(unsafe_code, reason = "projects a pin to the future inside")]
 //! Labels, of which there are none.
-use std::fmt::Display;
+use std::fmt::{self, Display};
 use std::marker::PhantomData;
+use std::mem::ManuallyDrop;
+use std::pin::Pin;
+use std::task::{Context, Poll};
 
 /// Runs `f`.
 ///
@@ -32,6 +36,56 @@ impl Labels {
     /// The value of `key`.
     pub fn get(&self, _key: &str) -> Option<&str> {
         None
+    }
+}
+
+/// Labels for futures: switched off, none.
+pub trait FutureExt: Future + Sized {
+    /// This future.
+    ///
+    /// ```
+    /// use profiled::labels::FutureExt as _;
+    ///
+    /// let request = async { 7 }.with_labels(&[("route", "/cart")]);
+    /// # use std::{pin::pin, task::{Context, Poll, Waker}};
+    /// # assert_eq!(pin!(request).poll(&mut Context::from_waker(Waker::noop())), Poll::Ready(7));
+    /// ```
+    #[inline(always)]
+    fn with_labels(self, _labels: &[(&str, &str)]) -> WithLabels<Self> {
+        WithLabels { future: ManuallyDrop::new(self) }
+    }
+}
+
+impl<F: Future> FutureExt for F {}
+
+/// A future without labels.
+#[must_use = "futures do nothing unless they are polled"]
+pub struct WithLabels<F> {
+    future: ManuallyDrop<F>,
+}
+
+impl<F: Future> Future for WithLabels<F> {
+    type Output = F::Output;
+
+    #[inline(always)]
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
+        // SAFETY: `future` is pinned whenever we are, and never moved out.
+        unsafe { self.map_unchecked_mut(|this| &mut *this.future) }.poll(cx)
+    }
+}
+
+/// By hand, as its original's: what a program may do with a type depends on whether it has a `drop`.
+impl<F> Drop for WithLabels<F> {
+    #[inline(always)]
+    fn drop(&mut self) {
+        // SAFETY: nobody uses it after this, and nobody else drops it.
+        unsafe { ManuallyDrop::drop(&mut self.future) }
+    }
+}
+
+impl<F> fmt::Debug for WithLabels<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WithLabels").finish_non_exhaustive()
     }
 }
 

@@ -66,7 +66,7 @@ pub mod tasks {
 
 /// Key and value on the samples taken within a scope.
 pub mod labels {
-    pub use super::label::{Labels, current, with};
+    pub use super::label::{FutureExt, Labels, WithLabels, current, with};
 }
 
 /// The standard library's locks, channels and the like, themselves.

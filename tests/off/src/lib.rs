@@ -235,6 +235,15 @@ pub fn labelled() -> (u32, Vec<(String, String)>) {
     })
 }
 
+/// Labels of futures.
+pub fn labelled_future() -> impl Future<Output = Option<String>> + Send {
+    use labels::{FutureExt as _, WithLabels};
+    let labelled: WithLabels<_> = async { labels::current().get("a").map(str::to_owned) }
+        .with_labels(&[("a", "1")])
+        .with_labels(&[("b", "2")]);
+    labelled
+}
+
 /// Servers, at addresses of all sorts that can be had.
 #[allow(clippy::needless_borrows_for_generic_args)] // a reference to an address is one, too
 pub fn servers() -> profiled::Result<Vec<String>> {

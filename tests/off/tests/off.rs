@@ -30,6 +30,15 @@ profiled::__private::when_off! {
         assert_eq!(shop.take(), 1);
     }
 
+    #[test]
+    fn a_future_with_labels_is_that_future() {
+        use std::task::{Context, Poll, Waker};
+        let polled = std::pin::pin!(api::labelled_future()).poll(&mut Context::from_waker(Waker::noop()));
+        assert_eq!(polled, Poll::Ready(None));
+        let bare = std::future::ready([7_u64; 9]);
+        assert_eq!(size_of_val(&profiled::labels::FutureExt::with_labels(bare.clone(), &[])), size_of_val(&bare));
+    }
+
     /// Nor does the environment ask for anything, whatever is in it.
     #[test]
     fn the_environment_is_not_read() {
@@ -113,6 +122,8 @@ profiled::__private::when_off! {
         sends::<profiled::cpu::Session>();
         sends::<profiled::http::Server>();
         sends::<profiled::Guard>();
+        everywhere::<profiled::labels::WithLabels<()>>();
+        unwind_safe::<profiled::labels::WithLabels<()>>();
     };
 
     /// The guard of `labels!` belongs to its thread in both states.
