@@ -41,6 +41,8 @@ pub(crate) struct Alive {
     pub(crate) key: Key,
     /// Why there is no stack of it.
     pub(crate) missing: Option<&'static str>,
+    /// The stack that started it, if that is known.
+    pub(crate) creator: Option<Stack>,
     /// It is of this crate.
     #[cfg_attr(profiled_portable, expect(dead_code, reason = "the portable backend dumps no threads"))]
     pub(crate) ours: bool,
@@ -99,7 +101,7 @@ pub(crate) enum Tags {
     Kind,
     /// These, and the name as `thread`.
     Name,
-    /// These, and the numbers `id` and `wait_ns`: a row for each.
+    /// These, `created_by`, and the numbers `id` and `wait_ns`: a row for each.
     Id,
 }
 
@@ -125,6 +127,6 @@ impl Alive {
             return key;
         }
         let wait = self.wait.map(|wait| i64::try_from(wait.as_nanos()).unwrap_or(i64::MAX));
-        Key { id: i64::try_from(self.id).ok(), wait, ..key }
+        Key { id: i64::try_from(self.id).ok(), wait, creator: self.creator, ..key }
     }
 }

@@ -75,6 +75,17 @@ pub mod threads {
     pub use crate::signal::dump;
 }
 
+/// Starting threads: [`std::thread`]'s, which note who does.
+///
+/// The profile `threadcreate` has every thread that is alive at the stack that started it, those of which that is not known
+/// as `[unknown creator]`; together they are as many as the process has threads, without this crate's own. Known are those
+/// that [`spawn`](thread::spawn) and [`Builder`](thread::Builder) started, and, with the feature `interpose` on Linux with
+/// glibc, all that `pthread_create` did, C's too. The main thread's creator is never known. Where threads cannot be
+/// listed, which is everywhere but on Linux, the profile has those alone that were started here.
+pub mod thread {
+    pub use crate::hook::thread::{Builder, spawn};
+}
+
 /// Key and value on the samples taken within a scope.
 pub mod labels {
     pub use crate::label::{FutureExt, Labels, WithLabels, current, with};

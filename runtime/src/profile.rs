@@ -212,6 +212,7 @@ impl Profile {
             && let Some(mut seen) = source.view(name, view)
         {
             seen.name_waits();
+            seen.name_creators();
             return seen;
         }
         self.snapshot()

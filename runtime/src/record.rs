@@ -79,6 +79,8 @@ pub(crate) mod pseudo {
     pub(crate) const UNATTRIBUTED: u64 = 5;
     /// No stack was taken.
     pub(crate) const UNKNOWN: u64 = 6;
+    /// Nobody knows who started the thread.
+    pub(crate) const UNKNOWN_CREATOR: u64 = 7;
 
     /// In place of the stack of a thread that was not asked for it: what it is at, the first of [`STATES`].
     pub(crate) const STATE: u64 = 64;
@@ -127,6 +129,7 @@ pub(crate) mod pseudo {
             WAKE_UP => "[wake-up]",
             UNATTRIBUTED => "[unattributed]",
             UNKNOWN => "[unknown]",
+            UNKNOWN_CREATOR => "[unknown creator]",
             _ => return None,
         })
     }

@@ -29,6 +29,8 @@ pub(crate) enum Places {
     HookedQuietly,
     /// The same as `Hooked`, where those of whoever keeps a waker are cut off, too.
     Parked,
+    /// Instructions, where what starts threads is cut off at the leaf.
+    Starting,
     /// Sites that `#[profiled]` marked: `site::by_address` knows them.
     Scopes,
 }
@@ -147,6 +149,8 @@ pub(crate) struct Key {
     pub(crate) tags: Labels,
     /// A stack by whose names `tags` are yet to be found: see `symbol::wait`.
     pub(crate) waits_in: Option<Stack>,
+    /// The stack that started it, by whose names the label `created_by` is yet to be found: see `symbol::creator`.
+    pub(crate) creator: Option<Stack>,
     /// The number of a thread: label `id`.
     pub(crate) id: Option<i64>,
     /// For how long it has been waiting, in nanoseconds: label `wait_ns`.
@@ -164,6 +168,7 @@ impl Key {
             scope: None,
             tags: Labels::none(),
             waits_in: None,
+            creator: None,
             id: None,
             wait: None,
         }

@@ -9,6 +9,7 @@ use std::time::Duration;
 use super::text::{Quoted, lines_of, plain, quoted};
 use crate::alive::{Alive, Kind};
 use crate::snapshot::Snapshot;
+use crate::store::Stack;
 use crate::symbol::{Names, Place};
 
 /// So much is written, as Go does; what is left out is said.
@@ -114,6 +115,9 @@ fn block(one: &Alive, names: Names<'_>) -> String {
     if let Some(maker) = one.facts.as_ref().and_then(|facts| facts.maker) {
         _ = writeln!(text, "created by {}\n\t{}:{}", plain(&one.name), plain(maker.file()), maker.line());
     }
+    if let Some(creator) = one.creator {
+        created_by(creator, names, &mut text);
+    }
     text.push('\n');
     text
 }
@@ -125,6 +129,19 @@ fn await_of(places: &[Place]) -> Option<(&str, u32)> {
     let own =
         |file: &str| !["/rustc/", "/.cargo/registry/", "/library/"].iter().any(|part| file.contains(part));
     frames().find(|(file, _)| own(file)).or_else(|| frames().next())
+}
+
+/// Who started it, as Go says it of a goroutine.
+fn created_by(creator: Stack, names: Names<'_>, text: &mut String) {
+    let Some(frame) = names.creator(creator) else { return };
+    _ = write!(text, "created by {}\n\t", plain(frame.name()));
+    match frame.file() {
+        Some(file) => _ = writeln!(text, "{}:{}", plain(file), frame.line()),
+        None => {
+            let module = names.module(frame.address(), creator.epoch());
+            _ = writeln!(text, "{}:0", module.map_or("?".to_owned(), |(_, module)| plain(&module.path)));
+        }
+    }
 }
 
 /// The functions at one address.
@@ -170,7 +187,7 @@ fn rounded(time: Duration) -> Option<String> {
 mod tests {
     use super::*;
     use crate::snapshot::{Key, Places};
-    use crate::store::{Labels, Stack};
+    use crate::store::Labels;
     use crate::symbol::tests::{fix, snapshot_of};
     use crate::symbol::{Frame, Level};
 
@@ -188,6 +205,7 @@ mod tests {
             wait,
             key,
             missing: None,
+            creator: None,
             ours: false,
             facts: None,
         }
@@ -201,6 +219,9 @@ mod tests {
         let mut snapshot = snapshot_of(&[&[0x71_0010, 0x71_0020]], Places::Code);
         snapshot.alive =
             vec![alive(7, 150), Alive { missing: Some("it is stopped"), wait: None, ..alive(8, 0) }];
+        fix(0x71_0030, &[Frame::test("std::thread::spawn", "src/std.rs", (1, 1), 0x71_0030, 0)]);
+        fix(0x71_0040, &[Frame::test("a::starts", "src/a.rs", (9, 1), 0x71_0040, 0)]);
+        snapshot.alive[0].creator = Some(Stack::intern(&[0x71_0030, 0x71_0040], 0));
         snapshot.meta.comments = vec!["said".to_owned()];
         let mut text = Vec::new();
         write(&snapshot, Names::new(&snapshot, Level::Lines), &mut text).unwrap();
@@ -209,7 +230,7 @@ mod tests {
         assert!(main.starts_with('\t') && main.ends_with(":0"), "{text}");
         let expected = format!(
             "thread 7 \"w\\\"1\" [futex, 2 minutes] {{\"route\":\"/a b\"}}:\na::inlined(...)\n\tsrc/a.rs:3 +0x10\na::b(...)\n\
-             \tsrc/a.rs:8 +0x10\nmain(...)\n{main}\n\nthread 8 \"w\\\"1\" [futex] {{\"route\":\"/a b\"}}:\n\
+             \tsrc/a.rs:8 +0x10\nmain(...)\n{main}\ncreated by a::starts\n\tsrc/a.rs:9\n\nthread 8 \"w\\\"1\" [futex] {{\"route\":\"/a b\"}}:\n\
              \tstack unavailable: it is stopped\n\n# said\n"
         );
         assert_eq!(text, expected);

@@ -12,4 +12,5 @@ pub(crate) mod interpose;
 pub(crate) mod interpose;
 pub(crate) mod lock;
 pub(crate) mod task;
+pub(crate) mod thread;
 pub(crate) mod watch;

@@ -56,6 +56,11 @@ pub mod threads {
     pub use super::settings::dump;
 }
 
+/// Starting threads: [`std::thread`]'s.
+pub mod thread {
+    pub use std::thread::{Builder, spawn};
+}
+
 /// Futures that are alive: none is known.
 pub mod tasks {
     #[cfg(feature = "tokio")]

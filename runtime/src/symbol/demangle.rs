@@ -55,6 +55,13 @@ pub(super) fn is_container(name: &str) -> bool {
     library(subject(name)) || as_trait(name).is_some_and(|path| library(path) && built_in(name))
 }
 
+/// Whether a function is what threads are started with.
+pub(super) fn starts_threads(name: &str) -> bool {
+    const STARTING: [&str; 3] = ["std::thread::", "std::sys::thread::", "std::sys::pal::"];
+    // Its last step, on the way from a method with a lifetime to one without, is in some versions `core`'s.
+    name == "pthread_create" || STARTING.iter().any(|path| subject(name).starts_with(path))
+}
+
 /// Of `<T as Trait>::f` and `<T>::f` the type, of `a::b` itself; references are looked through.
 fn subject(name: &str) -> &str {
     name.trim_start_matches(['<', '&']).trim_start_matches("mut ").trim_start_matches("dyn ")

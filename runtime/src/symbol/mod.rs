@@ -3,6 +3,7 @@
 //! No hook ever comes here. Everything is behind one mutex, which is held for one address at a time: the files of
 //! the modules that were met, opened when first needed and closed after ten idle seconds, and what was found in
 //! them, kept until it is too much. An address that nothing is known of has no frames.
+mod creator;
 mod demangle;
 #[cfg(not(profiled_portable))]
 mod image;
@@ -204,7 +205,7 @@ impl<'a> Names<'a> {
 
     /// Whether our own plumbing is to be left out at the leaf.
     pub(crate) fn cuts(&self) -> bool {
-        matches!(self.snapshot.meta.places, Places::Hooked | Places::HookedQuietly | Places::Parked)
+        !matches!(self.snapshot.meta.places, Places::Code | Places::Scopes)
     }
 
     /// How many of the innermost `frames` are to be left out: our own hooks, allocator plumbing, and the standard
@@ -212,10 +213,12 @@ impl<'a> Names<'a> {
     pub(crate) fn plumbing(&self, frames: &[Frame]) -> usize {
         let quietly = self.snapshot.meta.places == Places::HookedQuietly;
         let parked = self.snapshot.meta.places == Places::Parked;
+        let starting = self.snapshot.meta.places == Places::Starting;
         let cut = |name: &str| {
             demangle::is_plumbing(name)
                 || quietly && demangle::is_container(name)
                 || parked && demangle::keeps_wakers(name)
+                || starting && demangle::starts_threads(name)
         };
         frames.iter().take_while(|frame| cut(&frame.name)).count()
     }

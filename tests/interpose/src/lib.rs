@@ -3,7 +3,7 @@ use std::hint::black_box;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
-pub use profiled_test_profiles::{File, Profile, Sample, alone, read, stress, text};
+pub use profiled_test_profiles::{File, Profile, Sample, alone, file, read, stress, text};
 
 /// Takes every wait and every charge from now on.
 pub fn take_all() {

@@ -270,18 +270,17 @@ fn starts_a_thread() -> u32 {
 }
 
 #[test]
-fn threads_start_as_asked_and_who_started_them_is_known() {
-    alone("threads_start_as_asked_and_who_started_them_is_known", || {
+fn threads_start_as_asked() {
+    alone("threads_start_as_asked", || {
         for _ in 0..3 {
             assert_eq!(starts_a_thread(), 7);
         }
-        let found =
-            read("threadcreate").total_of("threadcreate", &["starts_a_thread", "threads_start_as_asked"]);
-        assert_eq!(found, 3);
         // One that cannot be had.
         let refused = thread::Builder::new().stack_size(1 << 46).spawn(|| ());
         assert!(refused.is_err());
-        let all = read("threadcreate").total_of("threadcreate", &["threads_start_as_asked"]);
-        assert_eq!(all, 3, "a thread that did not start");
+        // Nobody waits for it to begin, ten milliseconds a time. A listing takes some tens of microseconds.
+        let begin = Instant::now();
+        (0..40).for_each(|_| drop(profiled::lookup("threadcreate").unwrap().snapshot()));
+        assert!(begin.elapsed() < Duration::from_millis(400));
     });
 }

@@ -41,7 +41,6 @@ type Kind = Bucket<()>;
 
 static BLOCK: Buckets<wait::Waits> = Buckets::new();
 static MUTEX: Buckets<chain::Charges> = Buckets::new();
-static CREATED: Buckets = Buckets::new();
 static KINDS: Buckets<()> = Buckets::new();
 
 /// Events are counted in units of 1/1024: a sampled one may stand for 3.7.

@@ -1,16 +1,13 @@
 //! What it has to tell: rows of `block` and `mutex`, and comments.
 use std::sync::atomic::Ordering::Relaxed;
-use std::time::SystemTime;
 
-use super::{BLOCK, COUNT_SCALE, CREATED, MUTEX, is_active, known, table, wait};
+use super::{BLOCK, COUNT_SCALE, MUTEX, is_active, known, table, wait};
 use crate::hook::function::name_of;
 use crate::hook::lock::{waiting, with_waiting};
-use crate::profile::{Entry, Profile, Source};
-use crate::record::{ValueType, pseudo};
-use crate::snapshot::{self, Meta, Places, Row, Shape, Snapshot};
+use crate::record::pseudo;
+use crate::snapshot::{self, Row};
 use crate::store::bucket::Key;
 use crate::store::{Labels, Stack};
-use crate::{label, stack};
 
 pub(crate) fn count_of_waits() -> usize {
     BLOCK.count()
@@ -92,39 +89,3 @@ pub(crate) fn comments() -> impl Iterator<Item = String> {
     };
     [state.to_owned()].into_iter().chain(lost)
 }
-
-struct Created;
-
-impl Source for Created {
-    fn count(&self) -> usize {
-        CREATED.count()
-    }
-
-    fn snapshot(&self, name: &'static str) -> Snapshot {
-        let rows = CREATED.iter().map(|bucket| {
-            let key = bucket.key();
-            let (labels, scope) = (key.labels, name_of(key.scope));
-            Row {
-                key: snapshot::Key { labels, scope, ..snapshot::Key::of(key.stack) },
-                values: [bucket.value().first.load(Relaxed) as i64, 0, 0, 0],
-            }
-        });
-        let count = ValueType::new("threadcreate", "count");
-        let meta = Meta {
-            profile: name,
-            value_types: vec![count],
-            period: (count, 1),
-            places: Places::Hooked,
-            shape: Shape::Count,
-            time: SystemTime::now(),
-            comments: comments().take(1).chain(label::losses()).collect(),
-            cumulative: true,
-            ..Meta::default()
-        };
-        Snapshot::new(meta, rows.collect(), stack::modules())
-    }
-}
-
-static THREADCREATE: Profile =
-    Profile::predefined("threadcreate", "Stacks that started threads, as many as they started", &Created);
-inventory::submit! { Entry::Profile(&THREADCREATE) }

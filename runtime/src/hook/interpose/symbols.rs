@@ -133,24 +133,43 @@ pub(super) unsafe extern "C" fn pthread_create(
     start: extern "C-unwind" fn(*mut c_void) -> *mut c_void,
     argument: *mut c_void,
 ) -> c_int {
-    type Create = unsafe extern "C" fn(
-        *mut usize,
-        *const c_void,
-        extern "C-unwind" fn(*mut c_void) -> *mut c_void,
-        *mut c_void,
-    ) -> c_int;
-    let result = match real(&CREATE) {
-        0 => return NO_SUCH_CALL,
-        // SAFETY: what the linker would have bound this call to, with the arguments of whoever called.
-        create => unsafe {
-            std::mem::transmute::<usize, Create>(create)(thread, attributes, start, argument)
-        },
+    type Start = unsafe extern "C-unwind" fn(*mut c_void) -> *mut c_void;
+    type Create = unsafe extern "C" fn(*mut usize, *const c_void, Start, *mut c_void) -> c_int;
+    let create = real(&CREATE);
+    if create == 0 {
+        return NO_SUCH_CALL;
+    }
+    let noted = thread::creates(start as *mut c_void, argument);
+    let (start, argument): (Start, _) = match noted {
+        Some(pending) => (begins, pending),
+        None => (start, argument),
     };
-    if result == 0 {
-        thread::created();
+    // SAFETY: what the linker would have bound this call to, with the arguments of whoever called; or with a function that
+    // goes on to theirs, and its own argument.
+    let result = unsafe { std::mem::transmute::<usize, Create>(create)(thread, attributes, start, argument) };
+    if let Some(pending) = noted.filter(|_| result != 0) {
+        thread::not_created(pending);
     }
     crate::stack::stay();
     result
+}
+
+/// Where a thread begins that was noted: it says so, and goes on to what it is to do, with no frame of ours below that.
+#[unsafe(naked)]
+unsafe extern "C-unwind" fn begins(pending: *mut c_void) -> *mut c_void {
+    naked_asm!(
+        ".cfi_startproc",
+        "endbr64",
+        "sub rsp, 8",
+        ".cfi_adjust_cfa_offset 8",
+        "call {begins}",
+        "add rsp, 8",
+        ".cfi_adjust_cfa_offset -8",
+        "mov rdi, rdx",
+        "jmp rax",
+        ".cfi_endproc",
+        begins = sym thread::begins,
+    )
 }
 
 /// A libc without it.

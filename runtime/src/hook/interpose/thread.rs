@@ -1,10 +1,14 @@
 #![expect(unsafe_code, reason = "writes into the frame of the function that calls")]
 //! Threads: who waited for the end of one, and who started them.
-use std::sync::atomic::Ordering::Relaxed;
+use std::ffi::c_void;
+use std::ptr;
+use std::sync::atomic::{AtomicBool, AtomicPtr, Ordering::Acquire, Ordering::Relaxed, Ordering::Release};
 
-use super::{CREATED, symbols, wait};
+use super::{symbols, wait};
+use crate::hook::thread::{self, Creator};
 use crate::local::Inside;
 use crate::stack::{self, Frames};
+use crate::store::arena::Noted;
 use crate::sys::interpose as sys;
 
 /// Where `pthread_join` keeps a wait: see `wait::Begun::pack`. Zeros are none.
@@ -21,7 +25,7 @@ pub(super) unsafe extern "C" fn join_begins(kept: *mut Kept) -> usize {
     symbols::join()
 }
 
-/// `join_begins`, or `created`: `pthread_join` and `pthread_create` are what the program called.
+/// `join_begins`, or `creates`: `pthread_join` and `pthread_create` are what the program called.
 const OUR_FRAMES: usize = 1;
 
 /// After it.
@@ -34,18 +38,74 @@ pub(super) unsafe extern "C" fn join_ends(kept: *mut Kept) {
     sys::set_errno(errno);
 }
 
-/// The caller's caller started a thread.
+/// A thread that is being started: what it is to do, until it begins.
+struct Pending {
+    /// Somebody has it.
+    taken: AtomicBool,
+    start: AtomicPtr<c_void>,
+    argument: AtomicPtr<c_void>,
+    by: Noted<Creator>,
+}
+
+/// As many threads as can be on their way at a time; those beyond are not noted. In a forked child those stay taken that
+/// other threads had taken.
+static PENDING: [Pending; 1024] = [const {
+    Pending {
+        taken: AtomicBool::new(false),
+        start: AtomicPtr::new(ptr::null_mut()),
+        argument: AtomicPtr::new(ptr::null_mut()),
+        by: Noted::new(),
+    }
+}; 1024];
+
+/// The caller's caller starts a thread, with these two. What it is to be started with instead, if it can be noted.
 #[inline(never)]
-pub(super) fn created() {
+pub(super) fn creates(start: *mut c_void, argument: *mut c_void) -> Option<*mut c_void> {
     let errno = sys::errno();
+    let mut pending = None;
     if let Some(inside) = Inside::enter() {
         let mut frames = Frames::new();
         stack::capture(&mut frames, OUR_FRAMES);
-        if let Some(bucket) = CREATED.get(wait::key(&frames)) {
-            bucket.value().first.fetch_add(1, Relaxed);
+        if let Some(by) = thread::creator(&frames) {
+            pending = PENDING.iter().find(|pending| !pending.taken.swap(true, Acquire));
+            if let Some(pending) = pending {
+                pending.start.store(start, Relaxed);
+                pending.argument.store(argument, Relaxed);
+                pending.by.set(Some(by));
+                thread::starting();
+            }
         }
         drop(inside);
     }
     sys::set_errno(errno);
     stack::stay();
+    pending.map(|pending| ptr::from_ref(pending).cast_mut().cast())
+}
+
+/// The thread could not be had.
+pub(super) fn not_created(pending: *mut c_void) {
+    // SAFETY: what `creates` gave out, which no thread has.
+    unsafe { &*pending.cast_const().cast::<Pending>() }.taken.store(false, Release);
+    thread::not_started();
+}
+
+/// What a thread is to do: in two registers.
+#[repr(C)]
+pub(super) struct Begin {
+    start: *mut c_void,
+    argument: *mut c_void,
+}
+
+/// The thread begins, with what `creates` gave out.
+pub(super) unsafe extern "C" fn begins(pending: *mut c_void) -> Begin {
+    // SAFETY: see above: it is this thread's until it gives it back.
+    let pending = unsafe { &*pending.cast_const().cast::<Pending>() };
+    let begin = Begin { start: pending.start.load(Relaxed), argument: pending.argument.load(Relaxed) };
+    let by = pending.by.get();
+    pending.taken.store(false, Release);
+    match by {
+        Some(by) => _ = thread::started(by),
+        None => thread::not_started(),
+    }
+    begin
 }

@@ -126,6 +126,7 @@ fn describe(one: Seen, parent: u64, waits: Vec<Pending>, polled: &HashSet<u64>, 
         state: state.word(),
         wait: since.map(time),
         key: Key { labels: Labels::intern_if_ample(&one.labels), scope: Some(name), ..Key::of(stack) },
+        creator: None,
         missing,
         ours: false,
         facts: Some(Facts {

@@ -13,6 +13,7 @@ use super::slots::{self, Missing, SLOTS, Slot};
 use super::waits::{Memory, Waits};
 use crate::alive::{Alive, Kind};
 use crate::fork::Lock;
+use crate::hook;
 use crate::hook::function::name_of;
 use crate::record::pseudo;
 use crate::snapshot::Key;
@@ -167,6 +168,7 @@ fn alive(tid: i32, look: &Look) -> Alive {
         wait: None,
         key: Key::of(Stack::pseudo(pseudo::STATE + look.state as u64)),
         missing: look.silent,
+        creator: hook::thread::created_by(tid, thread::nanoseconds(look.started)),
         ours: thread::is_ours(tid),
         facts: None,
     }

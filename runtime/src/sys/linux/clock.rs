@@ -7,6 +7,8 @@ use std::mem::MaybeUninit;
 pub(crate) enum Clock {
     /// Time since boot, never set back.
     Monotonic,
+    /// The same, sleep of the machine included: threads' starts are by it.
+    Boot,
     /// CPU time of the whole process, in user and kernel mode.
     ProcessCpu,
     /// CPU time of the calling thread.
@@ -17,6 +19,7 @@ pub(crate) enum Clock {
 pub(crate) fn nanoseconds(clock: Clock) -> u64 {
     let id = match clock {
         Clock::Monotonic => libc::CLOCK_MONOTONIC,
+        Clock::Boot => libc::CLOCK_BOOTTIME,
         Clock::ProcessCpu => libc::CLOCK_PROCESS_CPUTIME_ID,
         Clock::ThreadCpu => libc::CLOCK_THREAD_CPUTIME_ID,
     };

@@ -81,6 +81,12 @@ impl Threads {
         Some(look)
     }
 
+    /// When the thread started; `None` if it is gone, or has ended.
+    pub(crate) fn started(&mut self, tid: i32) -> Option<u64> {
+        let look = stat(self.read(tid, "stat")?)?;
+        (pseudo::STATES.get(look.state) != Some(&"[zombie]")).then_some(look.started)
+    }
+
     /// When the thread ran last; `None` if it is gone, or the kernel does not tell.
     pub(crate) fn ran(&mut self, tid: i32) -> Option<Ran> {
         ran(self.read(tid, "sched")?)

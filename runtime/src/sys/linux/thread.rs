@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicI32, Ordering::Relaxed};
 use std::{fs, io, ptr};
 
+use super::look::Threads;
 use super::process::thread_id;
 use crate::record::pseudo;
 
@@ -49,6 +50,31 @@ pub(crate) fn after_fork_in_child() {
 pub(crate) fn ids() -> io::Result<Vec<i32>> {
     let entries = fs::read_dir("/proc/self/task")?;
     Ok(entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok()).collect())
+}
+
+/// How many there are, without ours. `None`: the kernel does not tell.
+pub(crate) fn count() -> Option<usize> {
+    Some(ids().ok()?.into_iter().filter(|&id| !is_ours(id)).count())
+}
+
+/// All of them that have not ended, without ours, and when each began, in nanoseconds since the machine did; to the
+/// kernel's unit, 10 ms, and not later than it was. `None`: the kernel does not tell.
+pub(crate) fn began() -> Option<Vec<(i32, u64)>> {
+    let mut threads = Threads::open().ok()?;
+    let theirs = ids().ok()?.into_iter().filter(|&id| !is_ours(id));
+    Some(theirs.filter_map(|id| Some((id, nanoseconds(threads.started(id)?)))).collect())
+}
+
+/// The kernel's unit of such times in nanoseconds.
+pub(crate) fn nanoseconds(started: u64) -> u64 {
+    // SAFETY: takes a number.
+    let hz = unsafe { libc::sysconf(libc::_SC_CLK_TCK) };
+    started.saturating_mul(1_000_000_000 / u64::try_from(hz).unwrap_or(0).max(1))
+}
+
+/// Now, by the clock of [`began`].
+pub(crate) fn moment() -> u64 {
+    super::clock::nanoseconds(super::clock::Clock::Boot)
 }
 
 /// Whether this process has a thread of this id. 0 is none.
