@@ -244,6 +244,18 @@ pub fn labelled_future() -> impl Future<Output = Option<String>> + Send {
     labelled
 }
 
+/// Threads.
+pub fn threads() -> std::io::Result<u32> {
+    use profiled::thread::{Builder, spawn};
+    let first = spawn(|| 1).join().unwrap_or(0);
+    let builder: Builder = Builder::new().name("named".to_owned()).stack_size(1 << 20);
+    let second = builder.spawn(|| 2)?.join().unwrap_or(0);
+    let third = std::thread::scope(|scope| {
+        Builder::new().spawn_scoped(scope, || first + 2).map(|thread| thread.join().unwrap_or(0))
+    })?;
+    Ok(first + second + third)
+}
+
 /// Servers, at addresses of all sorts that can be had.
 #[allow(clippy::needless_borrows_for_generic_args)] // a reference to an address is one, too
 pub fn servers() -> profiled::Result<Vec<String>> {

@@ -378,3 +378,57 @@ fn a_forked_child_has_its_own_threads_only() {
         crew.end(3);
     });
 }
+
+/// A thread that has the id of one that was noted, and is gone, is not that one.
+///
+/// Ids are used again when all have been. Where there are four million of them that takes too long, and this says so;
+/// `hook::thread` has a test of the comparison itself.
+#[test]
+#[cfg(not(profiled_portable))]
+fn an_id_that_is_used_again_is_another_threads() {
+    fn tid() -> i32 {
+        #[expect(unsafe_code, reason = "a system call")]
+        // SAFETY: takes nothing.
+        unsafe {
+            libc::gettid()
+        }
+    }
+    alone("an_id_that_is_used_again_is_another_threads", || {
+        let ids: u64 = std::fs::read_to_string("/proc/sys/kernel/pid_max").unwrap().trim().parse().unwrap();
+        let noted: Vec<i32> = (0..200).map(|_| spawn(tid).join().unwrap()).collect();
+        settled("an_id_that_is_used_again", 0);
+        // The kernel's unit of time.
+        thread::sleep(Duration::from_millis(30));
+        let mut tries = if ids <= 1 << 16 { 3 * ids } else { 1 };
+        let (hold, thread) = loop {
+            let (hold, held) = mpsc::channel::<()>();
+            let (there, is_there) = mpsc::channel();
+            let thread = thread::spawn(move || {
+                there.send(tid()).unwrap();
+                _ = held.recv();
+            });
+            let again = is_there.recv().unwrap();
+            if noted.contains(&again) {
+                break (hold, thread);
+            }
+            drop(hold);
+            thread.join().unwrap();
+            tries -= 1;
+            if tries == 0 {
+                eprintln!("no id of {ids} was used again: nothing was tested");
+                return;
+            }
+        };
+        let profile = read(VALUE);
+        let found = of(&profile, "an_id_that_is_used_again_is_another_threads");
+        assert_eq!(
+            (found, of(&profile, "[unknown creator]")),
+            (0, profile.total(VALUE)),
+            "{}",
+            text(VALUE, 1)
+        );
+        assert_eq!(text("threads", 2).matches("created by").count(), 0);
+        drop(hold);
+        thread.join().unwrap();
+    });
+}

@@ -148,3 +148,27 @@ fn comments() -> Vec<String> {
 static THREADCREATE: Profile =
     Profile::predefined("threadcreate", "Stacks that started the threads that are alive", &Created);
 inventory::submit! { Entry::Profile(&THREADCREATE) }
+
+#[cfg(all(test, not(profiled_portable)))]
+mod tests {
+    use super::*;
+
+    /// The test's own thread, which the harness started: nobody noted it but this.
+    #[test]
+    fn a_record_that_is_older_than_its_thread_is_anothers() {
+        let mut frames = Frames::new();
+        stack::capture(&mut frames, 0);
+        starting();
+        let tid = started(creator(&frames).unwrap());
+        let began =
+            |tid| sys::thread::began().unwrap().into_iter().find(|&(found, _)| found == tid).unwrap().1;
+        assert_eq!(created_by(tid, began(tid)), Some(frames.intern()));
+        let noted = table::find(tid).unwrap().noted;
+        assert_eq!(created_by(tid, noted + 1), None);
+        // One that the kernel would give this id from now on.
+        std::thread::sleep(Duration::from_millis(30));
+        let later = std::thread::spawn(move || began(sys::process::thread_id())).join().unwrap();
+        assert!(later > noted, "{later} is not later than {noted}");
+        assert_eq!(created_by(tid, later), None);
+    }
+}
