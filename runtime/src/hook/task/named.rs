@@ -41,12 +41,12 @@ where
     F: Future + Send + 'static,
     F::Output: Send + 'static,
 {
-    use crate::label::{Labelled, Set};
+    use crate::label::{Set, WithLabels};
     let set = Set::inherit();
     if set.encoded().is_empty() {
         ::tokio::spawn(instrument(name, future))
     } else {
-        ::tokio::spawn(Labelled::new(set, instrument(name, future)))
+        ::tokio::spawn(WithLabels::new(set, instrument(name, future)))
     }
 }
 
