@@ -44,7 +44,6 @@ pub(crate) struct Alive {
     /// The stack that started it, if that is known.
     pub(crate) creator: Option<Stack>,
     /// It is of this crate.
-    #[cfg_attr(profiled_portable, expect(dead_code, reason = "the portable backend dumps no threads"))]
     pub(crate) ours: bool,
     /// What there is to say of a future besides.
     pub(crate) facts: Option<Facts>,
