@@ -502,7 +502,7 @@ fn of_await(place: &str, value: &str) -> i64 {
     read("await")
         .samples()
         .iter()
-        .filter(|sample| sample.frames.iter().any(|frame| at(&frame.file, i64::from(frame.line))))
+        .filter(|sample| sample.frames.iter().any(|frame| at(&frame.file, frame.line)))
         .map(|sample| sample.value(value))
         .sum()
 }
@@ -524,7 +524,8 @@ fn stacks_are_off_or_within_a_budget() {
                 return Poll::Ready(());
             }
             // As leaves do.
-            cx.waker().clone().wake(); // give way
+            let kept = cx.waker().clone(); // give way
+            kept.wake();
             Poll::Pending
         })
         .await;
