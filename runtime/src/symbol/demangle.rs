@@ -57,8 +57,7 @@ pub(super) fn is_container(name: &str) -> bool {
 
 /// Whether a function is what threads are started with.
 pub(super) fn starts_threads(name: &str) -> bool {
-    const STARTING: [&str; 3] = ["std::thread::", "std::sys::thread::", "std::sys::pal::"];
-    // Its last step, on the way from a method with a lifetime to one without, is in some versions `core`'s.
+    const STARTING: [&str; 3] = ["std::thread::", "std::sys::thread::", "std::sys::pal::unix::thread::"];
     name == "pthread_create" || STARTING.iter().any(|path| subject(name).starts_with(path))
 }
 

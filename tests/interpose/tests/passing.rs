@@ -278,9 +278,14 @@ fn threads_start_as_asked() {
         // One that cannot be had.
         let refused = thread::Builder::new().stack_size(1 << 46).spawn(|| ());
         assert!(refused.is_err());
-        // Nobody waits for it to begin, ten milliseconds a time. A listing takes some tens of microseconds.
-        let begin = Instant::now();
-        (0..40).for_each(|_| drop(profiled::lookup("threadcreate").unwrap().snapshot()));
-        assert!(begin.elapsed() < Duration::from_millis(400));
+        // Nobody waits for it to begin: ten looks with a millisecond between any two take nine at the least, each of forty
+        // times.
+        let looks = (0..40).map(|_| {
+            let begin = Instant::now();
+            drop(profiled::lookup("threadcreate").unwrap().snapshot());
+            begin.elapsed()
+        });
+        let fastest = looks.min().unwrap();
+        assert!(fastest < Duration::from_millis(9), "{fastest:?}");
     });
 }

@@ -61,7 +61,8 @@ impl Drop for Running {
 
 /// [`std::thread::spawn`], noted in the profile `threadcreate` with this stack for as long as the thread lives.
 ///
-/// In code that runs on the thread, `threads` and `goroutine` say who started it: `?debug=2`, `?tags=id`.
+/// `threads` and `goroutine` say who started it, too, with `?debug=2` and with `?tags=id`. With this crate switched off it is
+/// that very function.
 ///
 /// ```
 /// let worker = profiled::thread::spawn(|| 6 * 7);
@@ -85,7 +86,8 @@ where
     handle
 }
 
-/// [`std::thread::Builder`], whose threads are in the profile `threadcreate`.
+/// [`std::thread::Builder`], whose threads are in the profile `threadcreate`. With this crate switched off it is that very
+/// type.
 ///
 /// ```
 /// use profiled::thread::Builder;
