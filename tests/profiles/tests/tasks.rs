@@ -663,3 +663,134 @@ fn who_is_stuck_is_told() {
         }
     });
 }
+
+macro_rules! parks {
+    ($($name:ident)*) => { $(
+        #[profiled]
+        async fn $name(world: Arc<World>) {
+            _ = world.notify.notified().await;
+            // Or they would be one function.
+            std::hint::black_box(stringify!($name));
+        }
+    )* };
+}
+parks! { bakes brews bottles labels_them packs ships bills }
+
+/// A thousand futures in seven places, some with labels and all under parents, beside forty threads: the three forms of
+/// `goroutine` have them all, and the same of each.
+#[test]
+fn a_thousand_futures_in_seven_places() {
+    use profiled::labels::FutureExt;
+
+    #[profiled]
+    async fn shift(n: u32, world: Arc<World>) {
+        let of = |n: u32| -> Pin<Box<dyn Future<Output = ()> + Send>> {
+            let world = world.clone();
+            match n {
+                0..400 => Box::pin(bakes(world)),
+                400..600 => Box::pin(brews(world)),
+                600..750 => Box::pin(bottles(world)),
+                750..850 => Box::pin(labels_them(world)),
+                850..930 => Box::pin(packs(world)),
+                930..980 => Box::pin(ships(world)),
+                _ => Box::pin(bills(world)),
+            }
+        };
+        // Three in four of them carry a label.
+        let oven = ["north", "south", "", "east"][n as usize % 4];
+        match oven {
+            "" => of(n).await,
+            oven => of(n).with_labels(&[("oven", oven)]).await,
+        }
+    }
+    let counts = [
+        ("bakes", 400),
+        ("brews", 200),
+        ("bottles", 150),
+        ("labels_them", 100),
+        ("packs", 80),
+        ("ships", 50),
+        ("bills", 20),
+    ];
+    alone("a_thousand_futures_in_seven_places", || {
+        tasks::set_stacks(Stacks::All);
+        let world =
+            Arc::new(World { notify: Notify::new(), lock: Mutex::new(()), permits: Semaphore::new(0) });
+        let runtime =
+            tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+        for n in 0..1000 {
+            runtime.spawn(shift(n, world.clone()));
+        }
+        let gate = Arc::new(std::sync::Barrier::new(41));
+        let threads: Vec<_> = (0..40)
+            .map(|_| {
+                let gate = gate.clone();
+                thread::spawn(move || drop(gate.wait()))
+            })
+            .collect();
+        let pending = |profile: &profiled_test_profiles::Profile, name: &str| {
+            let is = |sample: &&profiled_test_profiles::Sample| {
+                sample.text("task") == Some(name) && sample.text("state") == Some("pending")
+            };
+            profile.samples().iter().filter(is).map(|sample| sample.value("goroutine")).sum::<i64>()
+        };
+        let all_there = |profile: &profiled_test_profiles::Profile| pending(profile, "tasks::bills") == 20;
+        settled(
+            || read("goroutine"),
+            |profile| all_there(profile) && pending(profile, "tasks::bakes") == 400,
+        );
+
+        // The protobuf: by name, and by label.
+        let profile = read("goroutine");
+        for (name, count) in counts {
+            assert_eq!(pending(&profile, &format!("tasks::{name}")), count, "{name}");
+        }
+        for (oven, count) in [("north", 250), ("south", 250), ("east", 250)] {
+            let of = |sample: &&profiled_test_profiles::Sample| {
+                sample.text("oven") == Some(oven)
+                    && sample.text("task").is_some_and(|name| !name.ends_with("shift"))
+            };
+            let found: i64 =
+                profile.samples().iter().filter(of).map(|sample| sample.value("goroutine")).sum();
+            assert_eq!(found, count, "{oven}");
+        }
+        if cfg!(not(profiled_portable)) {
+            let of = |sample: &&profiled_test_profiles::Sample| sample.text("kind") == Some("thread");
+            let found: i64 =
+                profile.samples().iter().filter(of).map(|sample| sample.value("goroutine")).sum();
+            assert!(found >= 42, "forty, two of tokio's, this one: {found}");
+        }
+
+        // Text, in groups: the sum of those that are in a function, its children included, twice: with its parent.
+        let text = text("goroutine", 1);
+        for (name, count) in counts {
+            let scope = format!("\"profiled\":\"tasks::{name}\"");
+            let of = |group: &&str| group.contains(&scope);
+            let number =
+                |group: &str| group.lines().find_map(|line| line.split_once(" @ ")?.0.parse::<i64>().ok());
+            let found: i64 = text.split("\n\n").filter(of).filter_map(number).sum();
+            assert_eq!(found, count, "{name} in groups:\n{text}");
+        }
+
+        // One by one, each under its parent.
+        let found = blocks("goroutine");
+        for (name, count) in counts {
+            let of: Vec<&String> = found
+                .iter()
+                .filter(|(of, _)| *of == format!("tasks::{name}"))
+                .map(|(_, block)| block)
+                .collect();
+            assert_eq!(of.len() as i64, count, "{name}");
+            for block in of {
+                assert!(block.starts_with("  task ") && block.contains("[pending at "), "{block}");
+                assert!(block.contains("tests/profiles/tests/tasks.rs:"), "{block}");
+            }
+        }
+        let labelled =
+            found.iter().filter(|(name, block)| !name.ends_with("shift") && block.contains("{\"oven\":"));
+        assert_eq!(labelled.count(), 750);
+        gate.wait();
+        threads.into_iter().for_each(|thread| thread.join().unwrap());
+        runtime.shutdown_background();
+    });
+}
