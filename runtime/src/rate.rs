@@ -61,7 +61,12 @@ impl Random {
     pub(crate) fn gap(&mut self, period: u64) -> u64 {
         match period {
             0 | 1 => 1,
-            _ => 1 + (self.unit().ln() / (-1.0 / period as f64).ln_1p()) as u64,
+            2..32 => 1 + (self.unit().ln() / (-1.0 / period as f64).ln_1p()) as u64,
+            // The series of 1 / ln(1 - 1/x): what comes after these terms is less than a millionth.
+            _ => {
+                let x = period as f64;
+                1 + (self.unit().ln() * (0.5 - x + 1.0 / (12.0 * x))) as u64
+            }
         }
     }
 

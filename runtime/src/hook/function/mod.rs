@@ -181,8 +181,10 @@ pub(crate) fn push(local: &Local, site: &'static FunctionSite) -> usize {
 #[inline(always)]
 pub(crate) fn push_task(local: &Local, task: &'static Task, mark: usize) -> usize {
     let scopes = local.scopes();
-    scopes.set_mark(scopes.depth.load(Relaxed), mark);
-    push_on(scopes, Place::task(task))
+    let depth = push_on(scopes, Place::task(task));
+    // Whoever looks for it does so from within this poll.
+    scopes.set_mark(depth, mark);
+    depth
 }
 
 #[inline(always)]
