@@ -124,12 +124,25 @@ struct Leave<'a> {
 }
 
 impl Leave<'_> {
+    /// Its time is over.
     #[inline(always)]
-    fn leave(&self) {
+    fn end(&self) {
         if self.poll != Start::UNTIMED {
             self.book();
         }
+    }
+
+    #[inline(always)]
+    fn leave(&self) {
         local::with(|local| pop(local, self.depth));
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn begin(&mut self) {
+        if let Some(task) = self.origin.task() {
+            self.poll = function::begin_poll(self.origin.get().0, &task.polls);
+        }
     }
 
     #[cold]
@@ -146,6 +159,7 @@ impl Drop for Leave<'_> {
     /// Only for a panic, which began inside.
     #[cold]
     fn drop(&mut self) {
+        self.end();
         function::panicked(self.origin.get().0);
         self.leave();
     }
@@ -163,8 +177,8 @@ impl<F: Future> Future for Polled<F> {
         }
         // In the frame of this poll, whose end walks of the stack find by it.
         let mut mark = MaybeUninit::<Polling<'_>>::uninit();
-        let (depth, poll) = enter(&this.origin, mark.as_ptr().addr());
-        let leave = Leave { origin: &this.origin, depth, poll };
+        let (depth, is_timed) = enter(&this.origin, mark.as_ptr().addr());
+        let mut leave = Leave { origin: &this.origin, depth, poll: Start::UNTIMED };
         let wraps = park::is_wanted(cx.waker()) && this.origin.task().is_some();
         let own;
         let mut context;
@@ -178,8 +192,13 @@ impl<F: Future> Future for Polled<F> {
         } else {
             cx
         };
+        // The last of all, and its end the first: what is timed is the program's.
+        if is_timed {
+            leave.begin();
+        }
         // SAFETY: as above.
         let polled = unsafe { Pin::new_unchecked(&mut this.future) }.poll(cx);
+        leave.end();
         if polled.is_ready() {
             let (site, bucket) = this.origin.get();
             ended(site, std::mem::replace(&mut this.start, Start::OVER), bucket);
@@ -199,29 +218,23 @@ fn parked(origin: &Origin) {
     }
 }
 
-/// A poll begins, in a frame that holds the address `mark`: the depth of its scope, and when it began, if it is timed.
+/// A poll begins, in a frame that holds the address `mark`: the depth of its scope, and whether it is to be timed.
 #[inline(always)]
-fn enter(origin: &Origin, mark: usize) -> (usize, Start) {
-    let Some(task) = origin.task() else { return enter_unknown(origin) };
-    let poll = if task.polls.add_and_test() { begin_timed(task) } else { Start::UNTIMED };
+fn enter(origin: &Origin, mark: usize) -> (usize, bool) {
+    let Some(task) = origin.task() else { return (enter_unknown(origin), false) };
+    let is_timed = task.polls.add_and_test();
     if task.has_waits() {
         task.resume();
     }
-    (local::with(|local| push_task(local, task, mark)), poll)
-}
-
-#[cold]
-#[inline(never)]
-fn begin_timed(task: &'static Task) -> Start {
-    task.site().map_or(Start::UNTIMED, |site| function::begin_poll(site, &task.polls))
+    (local::with(|local| push_task(local, task, mark)), is_timed)
 }
 
 /// The same of one that found no slot: its polls are not counted.
 #[cold]
 #[inline(never)]
-fn enter_unknown(origin: &Origin) -> (usize, Start) {
+fn enter_unknown(origin: &Origin) -> usize {
     let (site, _) = origin.get();
-    (local::with(|local| push(local, site)), Start::UNTIMED)
+    local::with(|local| push(local, site))
 }
 
 /// Counts a future that is polled for the first time, and finds it a slot.
