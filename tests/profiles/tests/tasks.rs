@@ -426,6 +426,30 @@ fn who_is_being_polled_is_running() {
     });
 }
 
+/// A future goes on on a thread that has seen no future, and nothing else of ours.
+#[test]
+fn futures_are_followed_to_new_threads() {
+    #[profiled]
+    async fn travels(there: Arc<Notify>) {
+        there.notified().await;
+        future_of_notify().await; // abroad
+    }
+    alone("futures_are_followed_to_new_threads", || {
+        let there = Arc::new(Notify::new());
+        let mut future = Box::pin(travels(there.clone()));
+        assert!(future.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+        there.notify_one();
+        let future = thread::spawn(move || {
+            assert!(future.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+            future
+        });
+        let future = future.join().unwrap();
+        let (_, block) = blocks("tasks").remove(0);
+        assert!(block.contains("[pending at ") && block.contains(&line("abroad")), "{block}");
+        drop(future);
+    });
+}
+
 /// Of each stack the time that passed, also of waits that last, as every future's own clock has it. Timers come late, and
 /// the futures' clocks see that, too: what differs is a few microseconds a wait, in waits of 10 ms and more.
 #[test]

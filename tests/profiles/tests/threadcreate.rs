@@ -62,6 +62,7 @@ fn at_its_own_risk(work: Work) -> JoinHandle<()> {
     std::hint::black_box(handle)
 }
 
+#[cfg(not(profiled_portable))]
 #[inline(never)]
 fn unknown(work: Work) -> JoinHandle<()> {
     let handle = thread::spawn(work);

@@ -180,11 +180,21 @@ pub(crate) fn push(local: &Local, site: &'static FunctionSite) -> usize {
 /// The same of a future that is polled, in a frame that holds the address `mark`.
 #[inline(always)]
 pub(crate) fn push_task(local: &Local, task: &'static Task, mark: usize) -> usize {
+    if local.scopes().depth.load(Relaxed) >= MAX_SCOPES {
+        // It may have begun on another thread, and this one have counted nothing yet.
+        has_scopes(local);
+    }
     let scopes = local.scopes();
     let depth = push_on(scopes, Place::task(task));
     // Whoever looks for it does so from within this poll.
     scopes.set_mark(depth, mark);
     depth
+}
+
+#[cold]
+#[inline(never)]
+fn has_scopes(local: &Local) {
+    _ = local::thread(local);
 }
 
 #[inline(always)]
