@@ -126,6 +126,9 @@ def main():
         check("those who held them are charged", sum(s.values["delay"] for s in held) > 0, len(mutex.samples))
         tokio = block.find(r"\btokio::runtime::")
         check("waits of a dependency are under its own functions", tokio, len(block.samples))
+        channel = [s for s in block.find(r"\bcrossbeam_channel::") if s.labels.get("wait") == "channel"]
+        check("a channel's waits are under that dependency's functions, and called so", channel,
+              [s.labels for s in block.find(r"\bcrossbeam_channel::")])
         idle = of(block, idle="tokio")
         check("its idle threads are labelled", idle, [s.labels for s in tokio])
         apart = profile.Profile(server.get("/debug/pprof/block?tags=waiting"))

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
+use crossbeam_channel::Receiver;
 use profiled::{labels, profile, profile_mutex, profiled};
 
 use crate::walk::{self, File};
@@ -74,37 +75,51 @@ impl Index {
     /// Reads and indexes `files` with a pool of `threads`. Files that cannot be read are counted, not fatal.
     pub(crate) fn build(files: Vec<File>, threads: usize, progress: &Progress) -> Index {
         let index = Index::empty(files);
-        let next = AtomicUsize::new(0);
+        let (queue, numbers) = crossbeam_channel::bounded(threads);
         thread::scope(|scope| {
-            for number in 1..threads {
+            let mut pool = 0;
+            for number in 1..=threads {
                 let name = format!("indexer-{number}");
-                let work = || index.work(&next, progress);
+                let work = || index.work(&numbers, progress);
                 // A pool that is smaller than asked for is still a pool.
-                _ = thread::Builder::new().name(name).spawn_scoped(scope, work);
+                pool += usize::from(thread::Builder::new().name(name).spawn_scoped(scope, work).is_ok());
             }
-            index.work(&next, progress);
+            let queue = queue;
+            for number in 0..index.files.len() {
+                if pool == 0 {
+                    index.enter(number, &mut Vec::new(), progress);
+                } else {
+                    // There is a receiver as long as there is `numbers`.
+                    _ = queue.send(number);
+                }
+            }
         });
         index.sort();
         index
     }
 
-    /// One thread of the pool: takes files until there are none.
-    fn work(&self, next: &AtomicUsize, progress: &Progress) {
+    /// One thread of the pool: takes files until there are no more.
+    fn work(&self, numbers: &Receiver<usize>, progress: &Progress) {
         labels! { "phase" => "index" }
         let mut text = Vec::new();
-        loop {
-            let number = next.fetch_add(1, Ordering::Relaxed);
-            let Some(file) = self.files.get(number) else { break };
-            match walk::read(&file.path, &mut text) {
-                Err(_) => _ = progress.unreadable.fetch_add(1, Ordering::Relaxed),
-                Ok(None) => _ = progress.not_text.fetch_add(1, Ordering::Relaxed),
-                Ok(Some(())) => {
-                    self.add(number as u32, &trigrams(&text));
-                    progress.bytes.fetch_add(text.len() as u64, Ordering::Relaxed);
-                }
-            }
-            progress.files.fetch_add(1, Ordering::Relaxed);
+        for number in numbers {
+            self.enter(number, &mut text, progress);
         }
+    }
+
+    /// Reads a file and enters what is in it.
+    #[profiled(skip)]
+    fn enter(&self, number: usize, text: &mut Vec<u8>, progress: &Progress) {
+        let Some(file) = self.files.get(number) else { return };
+        match walk::read(&file.path, text) {
+            Err(_) => _ = progress.unreadable.fetch_add(1, Ordering::Relaxed),
+            Ok(None) => _ = progress.not_text.fetch_add(1, Ordering::Relaxed),
+            Ok(Some(())) => {
+                self.add(number as u32, &trigrams(text));
+                progress.bytes.fetch_add(text.len() as u64, Ordering::Relaxed);
+            }
+        }
+        progress.files.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Enters a file's trigrams, which come grouped by shard, so that each lock is taken once.
