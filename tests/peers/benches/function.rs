@@ -143,6 +143,9 @@ fn status(what: &str) -> i64 {
         .expect("a number")
 }
 
+/// Its name, so many calls, and what they are to cost.
+type Peer = (&'static str, fn(u64), Target);
+
 fn main() {
     bound_memory();
     let mut table = Table::new("functions, and other profilers");
@@ -160,7 +163,7 @@ fn main() {
     let subscriber = tracing_subscriber::registry().with(tracing_subscriber::layer::Identity::new());
     tracing::subscriber::set_global_default(subscriber).expect("the first one");
 
-    let peers: [(&str, fn(u64), Target); 4] = [
+    let peers: [Peer; 4] = [
         ("#[profiled]", our_loop, Target::Added(1.5)),
         ("hotpath", hotpath_loop, Target::Open),
         ("fastrace", fastrace_loop, Target::Open),

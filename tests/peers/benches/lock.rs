@@ -62,12 +62,15 @@ locks! {
 const CALLS: u64 = 5_000;
 const PAIRS: usize = 400;
 
+/// Its name, and of a free lock and of one that threads meet at: what makes a job, and what it is to cost.
+type Peer = (&'static str, [fn() -> Job; 2], [Target; 2]);
+
 fn main() {
     let mut table = Table::new("locks, and other profilers");
     std::mem::forget(hotpath::HotpathGuardBuilder::new("bench").build());
     // What hotpath's threads tell its collector lies in a queue without a bound.
     let pause = || std::thread::sleep(Duration::from_millis(5));
-    let peers: [(&str, [fn() -> Job; 2], [Target; 2]); 3] = [
+    let peers: [Peer; 3] = [
         ("profile_mutex!", [ours, ours_met], [Target::Ratio(1.06), Target::Ratio(1.05)]),
         ("hotpath", [hotpaths, hotpaths_met], [Target::Open, Target::Open]),
         ("tracing-mutex", [tracings, tracings_met], [Target::Open, Target::Open]),

@@ -749,7 +749,7 @@ fn a_thousand_futures_in_seven_places() {
         let threads: Vec<_> = (0..40)
             .map(|_| {
                 let gate = gate.clone();
-                thread::spawn(move || drop(gate.wait()))
+                thread::spawn(move || _ = gate.wait())
             })
             .collect();
         let pending = |profile: &profiled_test_profiles::Profile, name: &str| {
