@@ -96,7 +96,7 @@ impl Task {
         task.waits.store(ptr::null_mut(), Relaxed);
         task.maker.store(maker.map_or(ptr::null_mut(), |place| ptr::from_ref(place).cast_mut()), Relaxed);
         task.labels.set(labels_in_force(local));
-        // The last of all: who sees one number sees the slots of all that are smaller, or that they are free.
+        // The last of all: who begins after this is done has a later time and a greater number.
         task.born.store(clock::ticks(), Relaxed);
         task.id.store(LAST_ID.fetch_add(1, Relaxed) + 1, Relaxed);
         task.round.store(task.round.load(Relaxed).wrapping_add(1), Release);
