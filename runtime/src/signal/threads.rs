@@ -46,12 +46,14 @@ struct Thread {
     heard: u64,
     /// Its CPU time when it was last looked into whether it blocks them.
     checked: u64,
+    /// Its CPU time when it was found to block them, and nothing was heard of it since.
+    suspected: Option<u64>,
     kind: Kind,
 }
 
 impl Thread {
     fn met(cpu: u64) -> Thread {
-        Thread { look: 0, first: cpu, counted: cpu, heard: cpu, checked: cpu, kind: Kind::Young }
+        Thread { look: 0, first: cpu, counted: cpu, heard: cpu, checked: cpu, suspected: None, kind: Kind::Young }
     }
 
     /// Whether it is the thread that it was, and not another under the id of one that is gone.
@@ -207,8 +209,14 @@ impl Threads {
                     return 0;
                 }
                 // Or its samples found no room in the ring, and are counted there.
-                thread.checked = cpu;
                 if thread::blocks_our_signal(tid) != Some(true) {
+                    (thread.checked, thread.suspected) = (cpu, None);
+                    return 0;
+                }
+                // So does our own handler, and a busy machine may well have stopped the thread just there: whoever
+                // waited for a tick of the kernel's is served at the same one as our look. It would be through it by
+                // the next.
+                if cpu - *thread.suspected.get_or_insert(cpu) < WORTH_A_TIMER {
                     return 0;
                 }
                 thread.heard = cpu;
@@ -245,6 +253,7 @@ impl Threads {
 
     fn arm(&mut self, tid: i32, thread: &mut Thread, cpu: u64, period: u64) {
         (thread.heard, thread.checked, thread.counted) = (cpu, cpu, cpu);
+        thread.suspected = None;
         if self.refused.is_some_and(|until| Instant::now() < until) {
             self.without += 1;
             return;
@@ -273,6 +282,7 @@ impl Threads {
     pub(super) fn heard(&mut self, tid: i32, time: u64) {
         if let Some(thread) = self.known.as_mut().and_then(|known| known.get_mut(&tid)) {
             thread.heard += time;
+            thread.suspected = None;
         }
     }
 

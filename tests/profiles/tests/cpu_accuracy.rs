@@ -118,46 +118,94 @@ fn threads_have_their_shares() {
     });
 }
 
-/// What a client asks for: five seconds, while one thread computes, and while two do.
+/// A program of the system's that keeps a processor busy, until it is dropped.
+struct Other(std::process::Child);
+
+impl Other {
+    fn start() -> Other {
+        Other(std::process::Command::new("sh").args(["-c", "while :; do :; done"]).spawn().unwrap())
+    }
+}
+
+impl Drop for Other {
+    fn drop(&mut self) {
+        self.0.kill().unwrap();
+        self.0.wait().unwrap();
+    }
+}
+
+/// Beside others, the kernel's ticks find our threads seldom, and our looks at them, which come with the ticks, find
+/// them in our own handler. None of them blocks the signal for that.
+#[test]
+fn who_is_in_our_handler_does_not_block_the_signal() {
+    alone("who_is_in_our_handler_does_not_block_the_signal", || {
+        let _others: Vec<_> = (0..=processors().len()).map(|_| Other::start()).collect();
+        let session = at(100);
+        thread::scope(|scope| {
+            for _ in processors() {
+                scope.spawn(|| busy(3000 * MS));
+            }
+        });
+        let snapshot = session.stop();
+        let blocked = snapshot.comments().iter().find(|comment| comment.ends_with("s in threads that block SIGPROF"));
+        assert_eq!(blocked, None);
+        let profile = read_snapshot(&snapshot);
+        let named = profile.total_of("cpu", &["cpu_accuracy::busy"]) as f64 / profile.total("cpu") as f64;
+        assert!(named >= 0.97, "{named} of it is in the function that runs");
+    });
+}
+
+/// What a client asks for: five seconds, while one thread computes, and while two do. The window begins when the server
+/// is given a processor, and ours, which it is compared with, when we are: a tenth is for what lies between, and on a
+/// machine that is busy with others that is more, so a wrong share is looked at again, twice as long.
 #[test]
 fn five_seconds_over_http_are_accounted_for() {
     alone("five_seconds_over_http_are_accounted_for", || {
         let server = profiled::http::serve("127.0.0.1:0").unwrap();
+        let addr = server.local_addr().to_string();
         for threads in [1, 2] {
-            let stop = AtomicBool::new(false);
-            let (profile, used) = thread::scope(|scope| {
-                for _ in 0..threads {
-                    scope.spawn(|| {
-                        while !stop.load(Relaxed) {
-                            busy(MS);
-                        }
-                    });
+            let mut found = Vec::new();
+            for seconds in [5, 10, 20] {
+                found.push(over_http(&addr, seconds, threads));
+                let (share, named) = found[found.len() - 1];
+                if (0.9..=1.1).contains(&share) && named >= 0.9 {
+                    break;
                 }
-                let mut stream = TcpStream::connect(server.local_addr().to_string()).unwrap();
-                let before = cpu_time();
-                stream
-                    .write_all(b"GET /debug/pprof/profile?seconds=5 HTTP/1.0\r\nHost: localhost\r\n\r\n")
-                    .unwrap();
-                // The window is over when the first byte of the answer is here, all but the looking up of names.
-                let used = thread::scope(|scope| {
-                    let clock = scope.spawn(|| {
-                        thread::sleep(5000 * MS);
-                        cpu_time() - before
-                    });
-                    clock.join().unwrap()
-                });
-                let mut answer = Vec::new();
-                stream.read_to_end(&mut answer).unwrap();
-                stop.store(true, Relaxed);
-                let body = answer.windows(4).position(|end| end == b"\r\n\r\n").unwrap() + 4;
-                (Profile::read(&answer[body..]), used)
-            });
-            let share = profile.total("cpu") as f64 / used.as_nanos() as f64;
-            assert!((0.9..=1.1).contains(&share), "{share} with {threads} threads");
-            let named = profile.total_of("cpu", &["cpu_accuracy::busy"]) as f64 / profile.total("cpu") as f64;
-            assert!(named >= 0.9, "{named} of it is in the function that runs");
+            }
+            let &(share, named) = found.last().unwrap();
+            assert!((0.9..=1.1).contains(&share), "shares and named shares {found:?} with {threads} threads");
+            assert!(named >= 0.9, "{found:?}: of it is in the function that runs");
         }
     });
+}
+
+/// While so many threads are busy: the share of their time that a profile over HTTP has, and that of their function in it.
+fn over_http(addr: &str, seconds: u64, threads: usize) -> (f64, f64) {
+    let stop = AtomicBool::new(false);
+    thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(|| {
+                while !stop.load(Relaxed) {
+                    busy(MS);
+                }
+            });
+        }
+        let mut stream = TcpStream::connect(addr).unwrap();
+        let request = format!("GET /debug/pprof/profile?seconds={seconds} HTTP/1.0\r\nHost: localhost\r\n\r\n");
+        let before = cpu_time();
+        stream.write_all(request.as_bytes()).unwrap();
+        // The window is over when the first byte of the answer is here, all but the looking up of names.
+        thread::sleep(Duration::from_secs(seconds));
+        let used = cpu_time() - before;
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer).unwrap();
+        stop.store(true, Relaxed);
+        let body = answer.windows(4).position(|end| end == b"\r\n\r\n").unwrap() + 4;
+        let profile = Profile::read(&answer[body..]);
+        let all = profile.total("cpu") as f64;
+        let named = profile.total_of("cpu", &["cpu_accuracy::busy"]) as f64 / all;
+        (all / used.as_nanos() as f64, named)
+    })
 }
 
 #[test]
