@@ -53,7 +53,15 @@ struct Thread {
 
 impl Thread {
     fn met(cpu: u64) -> Thread {
-        Thread { look: 0, first: cpu, counted: cpu, heard: cpu, checked: cpu, suspected: None, kind: Kind::Young }
+        Thread {
+            look: 0,
+            first: cpu,
+            counted: cpu,
+            heard: cpu,
+            checked: cpu,
+            suspected: None,
+            kind: Kind::Young,
+        }
     }
 
     /// Whether it is the thread that it was, and not another under the id of one that is gone.

@@ -147,7 +147,8 @@ fn who_is_in_our_handler_does_not_block_the_signal() {
             }
         });
         let snapshot = session.stop();
-        let blocked = snapshot.comments().iter().find(|comment| comment.ends_with("s in threads that block SIGPROF"));
+        let blocked =
+            snapshot.comments().iter().find(|comment| comment.ends_with("s in threads that block SIGPROF"));
         assert_eq!(blocked, None);
         let profile = read_snapshot(&snapshot);
         let named = profile.total_of("cpu", &["cpu_accuracy::busy"]) as f64 / profile.total("cpu") as f64;
@@ -191,7 +192,8 @@ fn over_http(addr: &str, seconds: u64, threads: usize) -> (f64, f64) {
             });
         }
         let mut stream = TcpStream::connect(addr).unwrap();
-        let request = format!("GET /debug/pprof/profile?seconds={seconds} HTTP/1.0\r\nHost: localhost\r\n\r\n");
+        let request =
+            format!("GET /debug/pprof/profile?seconds={seconds} HTTP/1.0\r\nHost: localhost\r\n\r\n");
         let before = cpu_time();
         stream.write_all(request.as_bytes()).unwrap();
         // The window is over when the first byte of the answer is here, all but the looking up of names.
