@@ -1,6 +1,6 @@
 //! Profiles `mutex`, `block` and one a lock: who held, who waited, how long. And the lock's own API.
 use std::panic::{AssertUnwindSafe, RefUnwindSafe, UnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Barrier, TryLockError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -172,14 +172,19 @@ impl Store {
 
 /// Has one thread wait for another at this lock.
 fn contend<T: Send>(lock: &Mutex<T>) {
-    let ready = Barrier::new(2);
+    let (ready, comes) = (Barrier::new(2), AtomicBool::new(false));
     thread::scope(|scope| {
         scope.spawn(|| {
             let _guard = lock.lock().unwrap();
             ready.wait();
+            // On a busy machine the other one may not run for long after that.
+            while !comes.load(Relaxed) {
+                thread::yield_now();
+            }
             thread::sleep(Duration::from_millis(20));
         });
         ready.wait();
+        comes.store(true, Relaxed);
         drop(lock.lock().unwrap());
     });
 }

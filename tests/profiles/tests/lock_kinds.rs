@@ -3,7 +3,7 @@ use std::future::poll_fn;
 use std::hint::black_box;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::task::{Context, Poll};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -44,11 +44,15 @@ fn all_of_it() {
 fn queue(holds: impl Fn(&dyn Fn()) + Sync, waits: impl Fn() + Sync) -> f64 {
     let held = AtomicU64::new(0);
     for _ in 0..20 {
-        let ready = std::sync::Barrier::new(2);
+        let (ready, comes) = (std::sync::Barrier::new(2), AtomicBool::new(false));
         thread::scope(|scope| {
             scope.spawn(|| {
                 holds(&|| {
                     ready.wait();
+                    // On a busy machine the other one may not run for long after that.
+                    while !comes.load(Relaxed) {
+                        thread::yield_now();
+                    }
                     thread::sleep(Duration::from_millis(1));
                     let begin = Instant::now();
                     thread::sleep(HOLD);
@@ -56,6 +60,7 @@ fn queue(holds: impl Fn(&dyn Fn()) + Sync, waits: impl Fn() + Sync) -> f64 {
                 })
             });
             ready.wait();
+            comes.store(true, Relaxed);
             waits();
         });
     }

@@ -22,12 +22,13 @@ use std::sync::atomic::{
     AtomicU32, AtomicU64, Ordering::AcqRel, Ordering::Acquire, Ordering::Relaxed, Ordering::Release,
 };
 
-/// From the lowest bit: the marks of [`Account::watch`] and of [`Account::put`], the waiters, the sum.
+/// From the lowest bit: the marks of [`Account::watch`], of [`Account::put`] and of [`Account::note`], the waiters, the sum.
 const WATCHED: u64 = 1;
 const POINTED: u64 = 2;
-const WAITER: u64 = 4;
-const COUNT_BITS: u32 = 19;
-const SUM_SHIFT: u32 = COUNT_BITS + 2;
+const NOTED: u64 = 4;
+const WAITER: u64 = 8;
+const COUNT_BITS: u32 = 18;
+const SUM_SHIFT: u32 = COUNT_BITS + 3;
 /// As many wait at once at the most, with room for arrivals that have not looked yet. Others go unaccounted.
 const MAX_WAITERS: u64 = (1 << COUNT_BITS) - (1 << 12);
 
@@ -214,6 +215,19 @@ impl Account {
         self.word.load(Relaxed) & WATCHED != 0 && self.word.fetch_and(!WATCHED, Relaxed) & WATCHED != 0
     }
 
+    /// Marks the lock, so that no release by one who holds it alone is idle, until [`forget`](Self::forget). Only who
+    /// holds it alone may do either.
+    pub(crate) fn note(&self) {
+        self.word.fetch_or(NOTED, Relaxed);
+    }
+
+    /// Takes that mark off.
+    pub(crate) fn forget(&self) {
+        if self.word.load(Relaxed) & NOTED != 0 {
+            self.word.fetch_and(!NOTED, Relaxed);
+        }
+    }
+
     /// Asks who will hold the lock at `time`, of which the highest bit is lost. `false` if somebody asks already; else
     /// [`settle`](Self::settle) must follow.
     pub(crate) fn put(&self, time: u64, generation: u32) -> bool {
@@ -317,6 +331,18 @@ mod tests {
         assert_eq!(account.charge(9, 0), Some(4));
         assert!(account.unwatch() && !account.unwatch());
         assert_eq!(account.leave(ticket, 9, 0).gap, 0);
+        assert!(account.is_idle());
+    }
+
+    #[test]
+    fn a_note_stays_until_it_is_taken_off() {
+        let account = Account::new();
+        account.note();
+        let ticket = account.arrive(5, 0);
+        assert_eq!(account.charge(9, 0), Some(4));
+        assert_eq!(account.leave(ticket, 9, 0).gap, 0);
+        assert!(!account.is_idle() && !account.unwatch());
+        account.forget();
         assert!(account.is_idle());
     }
 

@@ -1,10 +1,13 @@
+#![expect(unsafe_code, reason = "counters are looked up before the lock is touched, and used after")]
 //! The bookkeeping of one lock: which site it belongs to, its account, what is counted, and the side of who holds it.
 use std::panic::Location;
+use std::ptr;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 
 use super::account::Account;
 use super::book;
 use super::deadlock::{self, Taken};
+use crate::local::Counter;
 use crate::local::blocked::Identity;
 use crate::local::held::Access;
 use crate::site::LockSite;
@@ -90,6 +93,19 @@ pub(super) fn moment(ticks: u64) -> u64 {
     ticks >> MOMENT
 }
 
+/// A thread's own counter of a lock, looked up before it takes the lock.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Ready(Option<*const Counter>);
+
+impl Ready {
+    #[inline(always)]
+    fn counter<'a>(self) -> Option<&'a Counter> {
+        // SAFETY: counters are in blocks and chunks that live for ever. It is this thread's as long as no other one has the
+        // `Ready`, and a pointer is not `Send`.
+        self.0.map(|counter| unsafe { &*counter })
+    }
+}
+
 /// Moments in nanoseconds.
 pub(super) fn nanoseconds(moments: i64) -> i64 {
     clock::elapsed(0, moments.unsigned_abs() << MOMENT) as i64 * moments.signum()
@@ -153,34 +169,41 @@ impl Meter {
         }
     }
 
+    /// Looks up what an acquisition will be counted by: best before the lock is touched. No load passes an atomic
+    /// instruction, so behind it the release would have to wait for the lookup.
+    #[inline(always)]
+    pub(super) fn ready(&self) -> Ready {
+        Ready(local::with(|local| local.counter(self.id.load(Relaxed) & deadlock::mask()).map(ptr::from_ref)))
+    }
+
     /// Counts an acquisition by one alone, a thread that waited or would have. Its release is
     /// [`release`](Self::release).
     #[inline(always)]
-    pub(super) fn acquired(&self) {
-        self.alone(Some(Taken::waiting(Access::Alone)));
+    pub(super) fn acquired(&self, ready: Ready) {
+        self.alone(ready, Some(Taken::waiting(Access::Alone)));
     }
 
     /// The same by a thread that would not have waited for ever.
     #[inline(always)]
-    pub(super) fn tried(&self) {
-        self.alone(Some(Taken::tried(Access::Alone)));
+    pub(super) fn tried(&self, ready: Ready) {
+        self.alone(ready, Some(Taken::tried(Access::Alone)));
     }
 
     /// The same where another thread may release it: by a task, or with a guard that may be sent.
     #[allow(dead_code, reason = "which kinds of locks there are is a matter of features")]
     #[inline(always)]
-    pub(super) fn acquired_by_any(&self) {
-        self.alone(None);
+    pub(super) fn acquired_by_any(&self, ready: Ready) {
+        self.alone(ready, None);
     }
 
     #[inline(always)]
-    pub(super) fn alone(&self, how: Option<Taken>) {
+    pub(super) fn alone(&self, ready: Ready, how: Option<Taken>) {
         trap::not_in_handler(trap::LOCKS);
         local::with(|local| {
             if how.is_some() {
                 self.identity.owner.store(local.number(), Relaxed);
             }
-            match local.counter(self.id.load(Relaxed) & deadlock::mask()) {
+            match ready.counter() {
                 Some(counter) if !counter.add_and_test() => {}
                 // One call for both, so that what is common stays small enough to be a part of its caller.
                 counter => self.rare(local, counter, how),
@@ -190,7 +213,7 @@ impl Meter {
 
     #[cold]
     #[inline(never)]
-    fn rare(&self, local: &local::Local, counter: Option<&local::Counter>, how: Option<Taken>) {
+    fn rare(&self, local: &local::Local, counter: Option<&Counter>, how: Option<Taken>) {
         match counter {
             Some(counter) => self.time(local, counter),
             None => {
@@ -212,30 +235,30 @@ impl Meter {
     /// Counts an acquisition that others may share, by a thread that waited or would have. Its release is
     /// [`release_shared`](Self::release_shared).
     #[inline(always)]
-    pub(super) fn shared(&self) {
-        self.with_others(Some(Taken::waiting(Access::Shared)));
+    pub(super) fn shared(&self, ready: Ready) {
+        self.with_others(ready, Some(Taken::waiting(Access::Shared)));
     }
 
     /// The same by a thread that would not have waited for ever.
     #[inline(always)]
-    pub(super) fn tried_shared(&self) {
-        self.with_others(Some(Taken::tried(Access::Shared)));
+    pub(super) fn tried_shared(&self, ready: Ready) {
+        self.with_others(ready, Some(Taken::tried(Access::Shared)));
     }
 
     /// The same where another thread may release it.
     #[allow(dead_code, reason = "which kinds of locks there are is a matter of features")]
     #[inline(always)]
-    pub(super) fn shared_by_any(&self) {
-        self.with_others(None);
+    pub(super) fn shared_by_any(&self, ready: Ready) {
+        self.with_others(ready, None);
     }
 
     #[inline(always)]
-    pub(super) fn with_others(&self, how: Option<Taken>) {
+    pub(super) fn with_others(&self, ready: Ready, how: Option<Taken>) {
         trap::not_in_handler(trap::LOCKS);
-        local::with(|local| match local.counter(self.id.load(Relaxed) & deadlock::mask()) {
+        match ready.counter() {
             Some(counter) => counter.add(),
-            None => self.rare_shared(local, how),
-        });
+            None => local::with(|local| self.rare_shared(local, how)),
+        }
     }
 
     #[cold]
@@ -255,6 +278,9 @@ impl Meter {
     fn in_order(&self, how: Taken) {
         if deadlock::checks() {
             deadlock::taken(&self.identity, self.id.load(Relaxed), how);
+            if how.access == Access::Alone {
+                self.account.note();
+            }
         }
         stack::stay();
     }
@@ -262,7 +288,7 @@ impl Meter {
     /// Times this hold.
     #[cold]
     #[inline(never)]
-    fn time(&self, local: &local::Local, counter: &local::Counter) {
+    fn time(&self, local: &local::Local, counter: &Counter) {
         let Some(stats) = self.stats() else { return };
         let log = stats.gap();
         let gap = local.random(|random| random.gap(1 << log));
@@ -382,7 +408,8 @@ impl Meter {
     /// To be called by who holds the lock alone, before releasing it.
     #[inline(always)]
     pub(super) fn release(&self) {
-        if !self.account.is_idle() || deadlock::checks() {
+        // One whose order is checked is not idle.
+        if !self.account.is_idle() {
             self.release_slow(true);
         }
         self.identity.owner.store(0, Relaxed);
@@ -411,6 +438,8 @@ impl Meter {
     fn release_slow(&self, alone: bool) {
         if deadlock::checks() {
             deadlock::released(&self.identity);
+        } else if alone {
+            self.account.forget();
         }
         let now = clock::ticks();
         if alone && self.account.unwatch() {

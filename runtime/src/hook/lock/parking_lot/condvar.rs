@@ -144,7 +144,7 @@ fn with<T: ?Sized, R>(
     // SAFETY: our guard says that it is locked, and stays the one that unlocks it.
     let mut inner = ManuallyDrop::new(unsafe { raw.lock.make_guard_unchecked() });
     let result = waits(|| wait(&mut inner));
-    count(&raw.meter, Taken::waiting(Access::Alone));
+    count(&raw.meter, raw.meter.ready(), Taken::waiting(Access::Alone));
     result
 }
 

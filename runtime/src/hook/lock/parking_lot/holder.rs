@@ -3,7 +3,7 @@ use std::marker::PhantomData;
 
 use super::super::Marker;
 use crate::hook::lock::deadlock::Taken;
-use crate::hook::lock::meter::Meter;
+use crate::hook::lock::meter::{Meter, Ready};
 use crate::local::held::Access;
 
 /// Whether guards stay on the thread that got them. They do not if somebody turned on `parking_lot`'s feature `send_guard`.
@@ -25,11 +25,11 @@ impl<T> Otherwise for Probe<T> {}
 
 /// Counts that somebody has it.
 #[inline(always)]
-pub(in super::super) fn count(meter: &Meter, how: Taken) {
+pub(in super::super) fn count(meter: &Meter, ready: Ready, how: Taken) {
     let how_here = GUARDS_STAY.then_some(how);
     match how.access {
-        Access::Alone => meter.alone(how_here),
-        Access::Upgradable | Access::Shared => meter.with_others(how_here),
+        Access::Alone => meter.alone(ready, how_here),
+        Access::Upgradable | Access::Shared => meter.with_others(ready, how_here),
     }
 }
 

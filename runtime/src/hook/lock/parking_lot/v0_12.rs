@@ -10,25 +10,28 @@ macro_rules! method {
     (get $name:ident $state:ident: $access:ident after $again:ident) => {
         #[inline]
         fn $name(&self) {
+            let ready = self.meter.ready();
             get(&self.meter, Manner::of(Access::$access), || self.raw().$again(), || self.raw().$name());
-            count(&self.meter, Taken::waiting(Access::$access));
+            count(&self.meter, ready, Taken::waiting(Access::$access));
         }
     };
     (try $name:ident $state:ident: $access:ident) => {
         #[inline]
         fn $name(&self) -> bool {
-            counted(self.raw().$name(), || count(&self.meter, Taken::tried(Access::$access)))
+            let ready = self.meter.ready();
+            counted(self.raw().$name(), || count(&self.meter, ready, Taken::tried(Access::$access)))
         }
     };
     (try $name:ident $state:ident: $access:ident after $again:ident for $time:ty) => {
         fn $name(&self, time: $time) -> bool {
+            let ready = self.meter.ready();
             let tried = get_in_time(
                 &self.meter,
                 Manner::of(Access::$access),
                 || self.raw().$again(),
                 || self.raw().$name(time),
             );
-            counted(tried, || count(&self.meter, Taken::tried(Access::$access)))
+            counted(tried, || count(&self.meter, ready, Taken::tried(Access::$access)))
         }
     };
     (put $name:ident $state:ident: $release:ident) => {
@@ -49,6 +52,7 @@ macro_rules! method {
     };
     (raise $name:ident $from:ident $to:ident: $access:ident after $again:ident) => {
         unsafe fn $name(&self) {
+            let ready = self.meter.ready();
             // SAFETY: the caller holds it, and does so until it has more.
             unsafe {
                 get(
@@ -58,17 +62,21 @@ macro_rules! method {
                     || self.raw().$name(),
                 )
             };
-            count(&self.meter, Taken::waiting(Access::$access));
+            count(&self.meter, ready, Taken::waiting(Access::$access));
         }
     };
     (try raise $name:ident $from:ident $to:ident: $access:ident) => {
         unsafe fn $name(&self) -> bool {
+            let ready = self.meter.ready();
             // SAFETY: the caller holds it.
-            counted(unsafe { self.raw().$name() }, || count(&self.meter, Taken::tried(Access::$access)))
+            counted(unsafe { self.raw().$name() }, || {
+                count(&self.meter, ready, Taken::tried(Access::$access))
+            })
         }
     };
     (try raise $name:ident $from:ident $to:ident: $access:ident after $again:ident for $time:ty) => {
         unsafe fn $name(&self, time: $time) -> bool {
+            let ready = self.meter.ready();
             let again = || {
                 // SAFETY: the caller holds it, and does so until it has more.
                 unsafe { self.raw().$again() }
@@ -83,7 +91,7 @@ macro_rules! method {
                 again,
                 block,
             );
-            counted(tried, || count(&self.meter, Taken::tried(Access::$access)))
+            counted(tried, || count(&self.meter, ready, Taken::tried(Access::$access)))
         }
     };
 }

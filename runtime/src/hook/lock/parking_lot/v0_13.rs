@@ -10,27 +10,30 @@ macro_rules! method {
     (get $name:ident $state:ident: $access:ident after $again:ident) => {
         #[inline]
         fn $name(&self) -> Self::$state {
+            let ready = self.meter.ready();
             let held =
                 get(&self.meter, Manner::of(Access::$access), || self.raw().$again(), || self.raw().$name());
-            count(&self.meter, Taken::waiting(Access::$access));
+            count(&self.meter, ready, Taken::waiting(Access::$access));
             held
         }
     };
     (try $name:ident $state:ident: $access:ident) => {
         #[inline]
         fn $name(&self) -> Option<Self::$state> {
-            counted(self.raw().$name(), || count(&self.meter, Taken::tried(Access::$access)))
+            let ready = self.meter.ready();
+            counted(self.raw().$name(), || count(&self.meter, ready, Taken::tried(Access::$access)))
         }
     };
     (try $name:ident $state:ident: $access:ident after $again:ident for $time:ty) => {
         fn $name(&self, time: $time) -> Option<Self::$state> {
+            let ready = self.meter.ready();
             let tried = get_in_time(
                 &self.meter,
                 Manner::of(Access::$access),
                 || self.raw().$again(),
                 || self.raw().$name(time),
             );
-            counted(tried, || count(&self.meter, Taken::tried(Access::$access)))
+            counted(tried, || count(&self.meter, ready, Taken::tried(Access::$access)))
         }
     };
     (put $name:ident $state:ident: $release:ident) => {
@@ -52,6 +55,7 @@ macro_rules! method {
     };
     (raise $name:ident $from:ident $to:ident: $access:ident after $again:ident) => {
         unsafe fn $name(&self, held: Self::$from) -> Self::$to {
+            let ready = self.meter.ready();
             let again = |held| {
                 // SAFETY: the caller holds it, and does so until it has more.
                 unsafe { self.raw().$again(held) }
@@ -72,18 +76,22 @@ macro_rules! method {
                     )
                 }
             };
-            count(&self.meter, Taken::waiting(Access::$access));
+            count(&self.meter, ready, Taken::waiting(Access::$access));
             held
         }
     };
     (try raise $name:ident $from:ident $to:ident: $access:ident) => {
         unsafe fn $name(&self, held: Self::$from) -> Result<Self::$to, Self::$from> {
+            let ready = self.meter.ready();
             // SAFETY: the caller holds it.
-            counted(unsafe { self.raw().$name(held) }, || count(&self.meter, Taken::tried(Access::$access)))
+            counted(unsafe { self.raw().$name(held) }, || {
+                count(&self.meter, ready, Taken::tried(Access::$access))
+            })
         }
     };
     (try raise $name:ident $from:ident $to:ident: $access:ident after $again:ident for $time:ty) => {
         unsafe fn $name(&self, held: Self::$from, time: $time) -> Result<Self::$to, Self::$from> {
+            let ready = self.meter.ready();
             let again = |held| {
                 // SAFETY: the caller holds it, and does so until it has more.
                 unsafe { self.raw().$again(held) }
@@ -101,7 +109,7 @@ macro_rules! method {
                     Result::is_ok,
                 )
             });
-            counted(tried, || count(&self.meter, Taken::tried(Access::$access)))
+            counted(tried, || count(&self.meter, ready, Taken::tried(Access::$access)))
         }
     };
 }
@@ -175,7 +183,7 @@ impl RawCondvar {
     fn wait<R>(&self, mutex: &RawMutex, wait: impl FnOnce(&origin::RawCondvar, &origin::RawMutex) -> R) -> R {
         mutex.meter.release();
         let result = waits(|| wait(&self.0, mutex.raw()));
-        count(&mutex.meter, Taken::waiting(Access::Alone));
+        count(&mutex.meter, mutex.meter.ready(), Taken::waiting(Access::Alone));
         result
     }
 }

@@ -53,7 +53,7 @@ impl<T> sealed::Sealed for MutexGuard<'_, T> {
         let MutexGuard { hold, inner } = self;
         let meter = hold.0;
         drop(hold);
-        let ours = |(inner, result)| (MutexGuard::new(meter, inner), result);
+        let ours = |(inner, result)| (MutexGuard::new(meter, meter.ready(), inner), result);
         on.wait_timeout(inner, time).map(ours).map_err(|error| PoisonError::new(ours(error.into_inner())))
     }
 
@@ -77,7 +77,7 @@ impl<T> sealed::Sealed for MutexGuard<'_, T> {
         });
         let ours = |(inner, result)| match hold {
             Some(hold) => (MutexGuard { hold, inner }, result),
-            None => (MutexGuard::new(meter, inner), result),
+            None => (MutexGuard::new(meter, meter.ready(), inner), result),
         };
         match result {
             Ok(both) => Ok(ours(both)),

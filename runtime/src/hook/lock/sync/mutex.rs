@@ -3,7 +3,7 @@ use std::any::type_name;
 use std::sync::{LockResult, PoisonError, TryLockError, TryLockResult};
 use std::{fmt, ops};
 
-use crate::hook::lock::meter::Meter;
+use crate::hook::lock::meter::{Meter, Ready};
 use crate::hook::lock::{Alone, Profiled, wraps};
 use crate::local::blocked::Manner;
 use crate::local::held::Access;
@@ -34,8 +34,9 @@ impl<T: ?Sized> Profiled<std::sync::Mutex<T>> {
     /// If a thread panicked while it held the lock, with the guard inside.
     #[inline(always)]
     pub fn lock(&self) -> LockResult<MutexGuard<'_, T>> {
+        let ready = self.meter.ready();
         match self.lock.try_lock() {
-            Ok(inner) => Ok(MutexGuard::new(&self.meter, inner)),
+            Ok(inner) => Ok(MutexGuard::new(&self.meter, ready, inner)),
             Err(error) => self.lock_slow(error),
         }
     }
@@ -64,11 +65,12 @@ impl<T: ?Sized> Profiled<std::sync::Mutex<T>> {
     /// `WouldBlock` if it is held, `Poisoned` with the guard inside if a thread panicked while it held it.
     #[inline]
     pub fn try_lock(&self) -> TryLockResult<MutexGuard<'_, T>> {
+        let ready = self.meter.ready();
         match self.lock.try_lock() {
-            Ok(inner) => Ok(MutexGuard::tried(&self.meter, inner)),
+            Ok(inner) => Ok(MutexGuard::tried(&self.meter, ready, inner)),
             Err(TryLockError::WouldBlock) => Err(TryLockError::WouldBlock),
             Err(TryLockError::Poisoned(poisoned)) => {
-                let guard = MutexGuard::tried(&self.meter, poisoned.into_inner());
+                let guard = MutexGuard::tried(&self.meter, ready, poisoned.into_inner());
                 Err(TryLockError::Poisoned(PoisonError::new(guard)))
             }
         }
@@ -137,23 +139,25 @@ pub struct MutexGuard<'a, T: ?Sized> {
 impl<'a, T: ?Sized> MutexGuard<'a, T> {
     /// Of a lock that was just got.
     #[inline(always)]
-    pub(super) fn new(meter: &'a Meter, inner: std::sync::MutexGuard<'a, T>) -> Self {
-        meter.acquired();
+    pub(super) fn new(meter: &'a Meter, ready: Ready, inner: std::sync::MutexGuard<'a, T>) -> Self {
+        meter.acquired(ready);
         MutexGuard { hold: Alone(meter), inner }
     }
 
     /// The same by who would not have waited.
     #[inline(always)]
-    fn tried(meter: &'a Meter, inner: std::sync::MutexGuard<'a, T>) -> Self {
-        meter.tried();
+    fn tried(meter: &'a Meter, ready: Ready, inner: std::sync::MutexGuard<'a, T>) -> Self {
+        meter.tried(ready);
         MutexGuard { hold: Alone(meter), inner }
     }
 
     #[inline]
     pub(super) fn of(meter: &'a Meter, locked: LockResult<std::sync::MutexGuard<'a, T>>) -> LockResult<Self> {
         match locked {
-            Ok(inner) => Ok(MutexGuard::new(meter, inner)),
-            Err(poisoned) => Err(PoisonError::new(MutexGuard::new(meter, poisoned.into_inner()))),
+            Ok(inner) => Ok(MutexGuard::new(meter, meter.ready(), inner)),
+            Err(poisoned) => {
+                Err(PoisonError::new(MutexGuard::new(meter, meter.ready(), poisoned.into_inner())))
+            }
         }
     }
 }

@@ -7,7 +7,7 @@ use std::sync::{LockResult, PoisonError, TryLockError, TryLockResult};
 use std::{fmt, ops};
 
 use super::mutex::tried;
-use crate::hook::lock::meter::Meter;
+use crate::hook::lock::meter::{Meter, Ready};
 use crate::hook::lock::{Alone, Profiled, Shared, wraps};
 use crate::local::blocked::Manner;
 use crate::local::held::Access;
@@ -43,8 +43,9 @@ macro_rules! sides {
             /// If a thread panicked while it held the lock for writing, with the guard inside.
             #[inline]
             pub fn $lock(&self) -> LockResult<$guard<'_, T>> {
+                let ready = self.meter.ready();
                 match self.lock.$try() {
-                    Ok(inner) => Ok($guard::new(&self.meter, inner)),
+                    Ok(inner) => Ok($guard::new(&self.meter, ready, inner)),
                     Err(error) => self.$slow(error),
                 }
             }
@@ -58,9 +59,10 @@ macro_rules! sides {
                         self.meter.wait(Manner::of(Access::$hold), || tried(self.lock.$try()), || self.lock.$lock(), |_| true)
                     }
                 };
+                let ready = self.meter.ready();
                 match locked {
-                    Ok(inner) => Ok($guard::new(&self.meter, inner)),
-                    Err(poisoned) => Err(PoisonError::new($guard::new(&self.meter, poisoned.into_inner()))),
+                    Ok(inner) => Ok($guard::new(&self.meter, ready, inner)),
+                    Err(poisoned) => Err(PoisonError::new($guard::new(&self.meter, ready, poisoned.into_inner()))),
                 }
             }
 
@@ -71,11 +73,12 @@ macro_rules! sides {
             /// for writing.
             #[inline]
             pub fn $try(&self) -> TryLockResult<$guard<'_, T>> {
+                let ready = self.meter.ready();
                 match self.lock.$try() {
-                    Ok(inner) => Ok($guard::tried(&self.meter, inner)),
+                    Ok(inner) => Ok($guard::tried(&self.meter, ready, inner)),
                     Err(TryLockError::WouldBlock) => Err(TryLockError::WouldBlock),
                     Err(TryLockError::Poisoned(poisoned)) => {
-                        let guard = $guard::tried(&self.meter, poisoned.into_inner());
+                        let guard = $guard::tried(&self.meter, ready, poisoned.into_inner());
                         Err(TryLockError::Poisoned(PoisonError::new(guard)))
                     }
                 }
@@ -96,14 +99,14 @@ macro_rules! sides {
 
             impl<'a, T: ?Sized> $guard<'a, T> {
                 #[inline(always)]
-                fn new(meter: &'a Meter, inner: std::sync::$guard<'a, T>) -> Self {
-                    meter.$count();
+                fn new(meter: &'a Meter, ready: Ready, inner: std::sync::$guard<'a, T>) -> Self {
+                    meter.$count(ready);
                     $guard { hold: $hold(meter), inner }
                 }
 
                 #[inline(always)]
-                fn tried(meter: &'a Meter, inner: std::sync::$guard<'a, T>) -> Self {
-                    meter.$tried();
+                fn tried(meter: &'a Meter, ready: Ready, inner: std::sync::$guard<'a, T>) -> Self {
+                    meter.$tried(ready);
                     $guard { hold: $hold(meter), inner }
                 }
             }

@@ -48,7 +48,7 @@ impl<T: ?Sized> Profiled<sync::Mutex<T>> {
     #[track_caller]
     pub fn blocking_lock(&self) -> MutexGuard<'_, T> {
         let inner = self.blocking();
-        self.meter.acquired();
+        self.meter.acquired(self.meter.ready());
         MutexGuard { hold: Alone(&self.meter), inner, lock: self }
     }
 
@@ -125,7 +125,7 @@ pub struct MutexGuard<'a, T: ?Sized> {
 impl<'a, T: ?Sized> MutexGuard<'a, T> {
     #[inline]
     fn new(lock: &'a Profiled<sync::Mutex<T>>, inner: sync::MutexGuard<'a, T>) -> Self {
-        lock.meter.acquired_by_any();
+        lock.meter.acquired_by_any(lock.meter.ready());
         MutexGuard { hold: Alone(&lock.meter), inner, lock }
     }
 

@@ -86,7 +86,7 @@ macro_rules! sides {
                     Ok(inner) => inner,
                     Err(_) => self.meter.wait(Manner::of(Access::$hold), || self.lock.$try().ok(), || self.lock.$blocking(), |_| true),
                 };
-                self.meter.$count_of_thread();
+                self.meter.$count_of_thread(self.meter.ready());
                 $guard { hold: $hold(&self.meter), inner }
             }
 
@@ -122,7 +122,7 @@ macro_rules! sides {
 
         impl<'a, T: ?Sized> $guard<'a, T> {
             fn new(meter: &'a Meter, inner: sync::$guard<'a, T>) -> Self {
-                meter.$count();
+                meter.$count(meter.ready());
                 $guard { hold: $hold(meter), inner }
             }
         }

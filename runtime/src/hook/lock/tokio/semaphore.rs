@@ -209,7 +209,7 @@ pub struct SemaphorePermit<'a> {
 
 impl<'a> SemaphorePermit<'a> {
     fn new(semaphore: &'a Semaphore, inner: sync::SemaphorePermit<'a>) -> SemaphorePermit<'a> {
-        semaphore.meter.shared_by_any();
+        semaphore.meter.shared_by_any(semaphore.meter.ready());
         SemaphorePermit { hold: Shared(&semaphore.meter), inner, semaphore }
     }
 
