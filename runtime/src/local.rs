@@ -103,6 +103,11 @@ impl Scopes {
         self.marks.get(depth).map_or(0, |mark| mark.load(Relaxed) as u64)
     }
 
+    /// The outermost future that is polled: whoever runs it calls it a task.
+    pub(crate) fn outermost_task(&self) -> Option<&'static Task> {
+        (0..self.depth.load(Relaxed).min(MAX_SCOPES)).find_map(|depth| self.task(depth))
+    }
+
     /// The innermost scope that was noted.
     pub(crate) fn innermost(&self) -> Option<&'static FunctionSite> {
         self.site(self.depth.load(Relaxed).min(MAX_SCOPES).checked_sub(1)?)

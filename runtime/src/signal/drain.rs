@@ -174,12 +174,15 @@ pub(super) fn key_of(record: &Record) -> snapshot::Key {
     }
 }
 
-/// The labels `state` and `thread`, if they are wanted.
-pub(super) fn tags(state: Option<&str>, thread: Option<&str>) -> Labels {
-    match (state, thread) {
-        (None, None) => Labels::none(),
-        (Some(state), None) => Labels::of(&[("state", state)]),
-        (None, Some(thread)) => Labels::of(&[("thread", thread)]),
-        (Some(state), Some(thread)) => Labels::of(&[("state", state), ("thread", thread)]),
-    }
+/// The name of the task that was polled.
+pub(super) fn task_of(record: &Record) -> Option<&'static str> {
+    // SAFETY: null, or one of the statics that slots of futures hold.
+    crate::hook::function::name_of(unsafe { record.task.as_ref() })
+}
+
+/// The labels `state`, `task` and `thread`, as far as there are any.
+pub(super) fn tags(state: Option<&str>, task: Option<&str>, thread: Option<&str>) -> Labels {
+    let pairs = [("state", state), ("task", task), ("thread", thread)];
+    let known: Vec<_> = pairs.into_iter().filter_map(|(key, value)| Some((key, value?))).collect();
+    if known.is_empty() { Labels::none() } else { Labels::of(&known) }
 }

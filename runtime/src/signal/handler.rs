@@ -7,12 +7,13 @@
 #![no_implicit_prelude]
 #![deny(clippy::std_instead_of_core, clippy::alloc_instead_of_core)]
 use ::core::ffi::{c_int, c_void};
-use ::core::option::Option::{None, Some};
+use ::core::option::Option::{self, None, Some};
 use ::core::ptr;
 use ::core::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 
 use super::armed::{Known, known};
 use super::ring::{Record, Ring};
+use crate::site::FunctionSite;
 use crate::{label, local, stack, sys, trap};
 
 /// Where samples go.
@@ -93,15 +94,19 @@ fn sample(brought: sys::signal::Brought, context: *mut c_void) {
     });
 }
 
-/// Notes where the thread is and what it does it for: its stack, its scope, its labels.
+/// Notes where the thread is and what it does it for: its stack, its scope, its task, its labels.
 ///
 /// # Safety
 /// `context` is what the kernel passed to the handler that is running.
 #[inline(always)]
 pub(super) unsafe fn fill(record: &mut Record, context: *mut c_void) {
-    record.scope = local::with(|local| match local.scopes().innermost() {
-        Some(site) => ptr::from_ref(site),
-        None => ptr::null(),
+    (record.scope, record.task) = local::with(|local| {
+        let scopes = local.scopes();
+        let task = match scopes.outermost_task() {
+            Some(task) => task.site(),
+            None => None,
+        };
+        (or_null(scopes.innermost()), or_null(task))
     });
     record.label_bytes = 0;
     let labels = label::encoded();
@@ -111,6 +116,14 @@ pub(super) unsafe fn fill(record: &mut Record, context: *mut c_void) {
     }
     // SAFETY: as the caller promises.
     unsafe { stack::capture_context(&mut record.frames, context) };
+}
+
+#[inline(always)]
+fn or_null(site: Option<&'static FunctionSite>) -> *const FunctionSite {
+    match site {
+        Some(site) => ptr::from_ref(site),
+        None => ptr::null(),
+    }
 }
 
 #[cfg(test)]

@@ -30,6 +30,8 @@ pub(super) struct Record {
     pub(super) name: [u8; NAME_BYTES],
     /// The innermost scope, or null.
     pub(super) scope: *const FunctionSite,
+    /// That of the outermost future that is polled, or null.
+    pub(super) task: *const FunctionSite,
     pub(super) label_bytes: usize,
     pub(super) labels: [u8; label::MAX_BYTES],
     pub(super) frames: Frames,
@@ -43,6 +45,7 @@ impl Record {
             tid: 0,
             name: [0; NAME_BYTES],
             scope: core::ptr::null(),
+            task: core::ptr::null(),
             label_bytes: 0,
             labels: [0; label::MAX_BYTES],
             frames: Frames::new(),

@@ -62,6 +62,7 @@ pub(super) struct Sampler {
 /// A sample of a young thread.
 struct Young {
     key: Key,
+    task: Option<&'static str>,
     name: [u8; NAME_BYTES],
     time: u64,
 }
@@ -219,9 +220,9 @@ impl Sampler {
     pub(super) fn drain(&mut self) {
         let Sampler { sessions, threads, asked, young, .. } = self;
         let lost = RING.drain(|record| {
-            let key = drain::key_of(record);
+            let (key, task) = (drain::key_of(record), drain::task_of(record));
             if record.word == handler::PROCESS_TIMER {
-                young.push(Young { key, name: record.name, time: record.time });
+                young.push(Young { key, task, name: record.name, time: record.time });
                 return;
             }
             let wall = record.word >= handler::WALL_CLOCK;
@@ -235,7 +236,7 @@ impl Sampler {
             let state = wall.then(|| wall::state(record.word));
             let name = name_in(&record.name);
             for session in sessions.iter_mut().filter(|session| session.options.wall == wall) {
-                let tags = session.tags(state, Some(&name));
+                let tags = session.tags(state, task, Some(&name));
                 session.aggregate.add(time, || Key { tags, ..key });
             }
         });
@@ -265,7 +266,7 @@ impl Sampler {
             let time = (u128::from(sample.time) * u128::from(used) / u128::from(all)) as u64;
             let name = name_in(&sample.name);
             for session in self.sessions.iter_mut().filter(|session| !session.options.wall) {
-                let tags = session.tags(None, Some(&name));
+                let tags = session.tags(None, sample.task, Some(&name));
                 session.aggregate.add(time, || Key { tags, ..sample.key });
             }
         }
@@ -403,8 +404,8 @@ fn attend() {
 
 impl Open {
     /// The labels of a sample, as far as the session wants them.
-    pub(super) fn tags(&self, state: Option<&str>, thread: Option<&str>) -> Labels {
-        drain::tags(state, thread.filter(|_| self.options.thread_names))
+    pub(super) fn tags(&self, state: Option<&str>, task: Option<&str>, thread: Option<&str>) -> Labels {
+        drain::tags(state, task, thread.filter(|_| self.options.thread_names))
     }
 
     pub(super) fn snapshot(&self, name: &'static str) -> Snapshot {

@@ -171,7 +171,7 @@ impl Sampler {
             let time = std::mem::take(&mut asked.owed);
             let name = if named { thread::name(*tid) } else { None };
             for session in sessions.iter_mut().filter(|session| session.options.wall) {
-                let tags = session.tags(Some(thread::name_of_state(asked.state)), name.as_deref());
+                let tags = session.tags(Some(thread::name_of_state(asked.state)), None, name.as_deref());
                 let key = || Key { tags, ..Key::of(Stack::pseudo(pseudo::UNKNOWN)) };
                 session.aggregate.add(time, key);
             }

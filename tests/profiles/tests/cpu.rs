@@ -87,6 +87,39 @@ fn labels_are_in_the_samples_of_their_scope() {
     });
 }
 
+/// Whoever runs a future calls the outermost one its task: that has its name in all that is polled in it, whatever scopes
+/// there are inside.
+#[test]
+fn samples_in_a_poll_carry_the_name_of_their_task() {
+    alone("samples_in_a_poll_carry_the_name_of_their_task", || {
+        #[profiled::profiled(name = "checkout")]
+        async fn checkout() {
+            tokio::task::yield_now().await;
+            price().await;
+        }
+        #[profiled::profiled(name = "price")]
+        async fn price() {
+            tokio::task::yield_now().await;
+            taxes();
+        }
+        #[profiled::profiled(name = "taxes")]
+        fn taxes() {
+            labelled(500 * MS);
+        }
+        let session = at(250);
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        runtime.block_on(checkout());
+        unlabelled(500 * MS);
+        let profile = read_snapshot(&session.stop());
+        let (with, without) = (profile.find(&["cpu::labelled"]), profile.find(&["cpu::unlabelled"]));
+        assert!(!with.is_empty() && !without.is_empty());
+        for sample in with {
+            assert_eq!((sample.text("task"), sample.text("profiled")), (Some("checkout"), Some("taxes")));
+        }
+        assert!(without.iter().all(|sample| sample.labels.is_empty()));
+    });
+}
+
 #[test]
 fn continuous_sampling_grows_and_its_difference_is_a_window() {
     alone("continuous_sampling_grows_and_its_difference_is_a_window", || {
