@@ -104,6 +104,7 @@ impl Scopes {
     }
 
     /// The outermost future that is polled: whoever runs it calls it a task.
+    #[cfg(not(profiled_portable))]
     pub(crate) fn outermost_task(&self) -> Option<&'static Task> {
         (0..self.depth.load(Relaxed).min(MAX_SCOPES)).find_map(|depth| self.task(depth))
     }
