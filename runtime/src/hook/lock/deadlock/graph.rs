@@ -53,15 +53,24 @@ pub(super) fn look() -> Graph {
             .zip(Thread::look(&threads))
             .filter_map(|(thread, seen)| Some((thread.number(), seen?)))
             .collect();
-        let lasts = |waiter: &Waiter| {
-            let is_same = |other: &Waiter| {
-                (other.thread, other.seen, &other.holders) == (waiter.thread, waiter.seen, &waiter.holders)
-            };
-            second.iter().any(is_same) && third.get(&waiter.thread) == Some(&waiter.seen)
-        };
-        cycles.retain(|cycle| cycle.iter().all(|&place| lasts(&waiters[place])));
+        cycles = lasting(cycles, [&waiters, &second], &third);
     }
     Graph { waiters, cycles }
+}
+
+/// Of the cycles in the first of two looks those that were there in both, and whose waits `third` has, too.
+fn lasting(
+    cycles: Vec<Vec<usize>>,
+    [first, second]: [&[Waiter]; 2],
+    third: &HashMap<u32, Seen>,
+) -> Vec<Vec<usize>> {
+    let lasts = |waiter: &Waiter| {
+        let is_same = |other: &Waiter| {
+            (other.thread, other.seen, &other.holders) == (waiter.thread, waiter.seen, &waiter.holders)
+        };
+        second.iter().any(is_same) && third.get(&waiter.thread) == Some(&waiter.seen)
+    };
+    cycles.into_iter().filter(|cycle| cycle.iter().all(|&place| lasts(&first[place]))).collect()
 }
 
 fn waiters(threads: &[&'static Thread]) -> Vec<Waiter> {
@@ -245,6 +254,24 @@ mod tests {
         };
         assert_eq!(found(6, false), [[1, 3, 2]]);
         assert!(found(4, false).is_empty() && found(6, true).is_empty());
+    }
+
+    /// A thread that ran between two looks may have let go of what it held at the first.
+    #[test]
+    fn what_was_so_for_a_moment_is_no_deadlock() {
+        let first = [waiter(1, &[2]), waiter(2, &[1])];
+        let found = |second: &[Waiter], third: &[Waiter]| {
+            let third = third.iter().map(|waiter| (waiter.thread, waiter.seen)).collect();
+            lasting(cycles(&first), [&first, second], &third)
+        };
+        assert_eq!(found(&first, &first), [[0, 1]]);
+        // It waits anew, or for another one, or no more: at the second look, or at the third.
+        let mut anew = first.clone();
+        anew[1].seen.round = 2;
+        let other = [waiter(1, &[3]), waiter(2, &[1])];
+        assert!(found(&anew, &anew).is_empty() && found(&first, &anew).is_empty());
+        assert!(found(&other, &other).is_empty());
+        assert!(found(&first[..1], &first).is_empty() && found(&first, &first[1..]).is_empty());
     }
 
     #[test]
