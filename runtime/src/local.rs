@@ -103,10 +103,11 @@ impl Scopes {
         self.marks.get(depth).map_or(0, |mark| mark.load(Relaxed) as u64)
     }
 
-    /// The outermost future that is polled: whoever runs it calls it a task.
+    /// The outermost future that is polled: whoever runs it calls it a task. With an address within the frame of its poll.
     #[cfg(not(profiled_portable))]
-    pub(crate) fn outermost_task(&self) -> Option<&'static Task> {
-        (0..self.depth.load(Relaxed).min(MAX_SCOPES)).find_map(|depth| self.task(depth))
+    pub(crate) fn outermost_task(&self) -> Option<(&'static Task, u64)> {
+        let mut noted = 0..self.depth.load(Relaxed).min(MAX_SCOPES);
+        noted.find_map(|depth| self.task(depth).map(|task| (task, self.mark(depth))))
     }
 
     /// The innermost scope that was noted.

@@ -89,6 +89,8 @@ pub(crate) struct How {
     pub(crate) wall: bool,
     /// Samples carry the names of their threads.
     pub(crate) thread_names: bool,
+    /// Those within tasks have the tasks that await them for callers.
+    pub(crate) task_stacks: bool,
 }
 
 /// A window that was begun with [`Source::start`]. Dropping it ends it without a result.

@@ -82,6 +82,9 @@ pub(crate) mod pseudo {
     /// Nobody knows who started the thread.
     pub(crate) const UNKNOWN_CREATOR: u64 = 7;
 
+    /// Between a task's frames and those of who awaits it, until its names are looked up.
+    pub(crate) const AWAITED_BY: u64 = 8;
+
     /// In place of the stack of a thread that was not asked for it: what it is at, the first of [`STATES`].
     pub(crate) const STATE: u64 = 64;
 
@@ -127,6 +130,7 @@ pub(crate) mod pseudo {
             LOST => "[lost]",
             OTHER => "[other]",
             WAKE_UP => "[wake-up]",
+            AWAITED_BY => "[awaited by]",
             UNATTRIBUTED => "[unattributed]",
             UNKNOWN => "[unknown]",
             UNKNOWN_CREATOR => "[unknown creator]",

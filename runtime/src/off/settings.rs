@@ -210,6 +210,11 @@ impl Options {
         self
     }
 
+    /// Has the stacks of samples within a task end there, and go on with those who await it.
+    pub const fn task_stacks(self, _on: bool) -> Options {
+        self
+    }
+
     /// Begins a window in which nothing is sampled.
     ///
     /// # Errors

@@ -13,6 +13,12 @@ use crate::{clock, rate, stack};
 /// Rows of one session. What comes beyond goes to `[other]`: with the map's overhead the bound is 6 MB.
 const MAX_ROWS: usize = 1 << 16;
 
+/// Where those wait who await a task, by the number of the nearest.
+pub(super) type Awaiting = HashMap<u64, Vec<Stack>>;
+
+/// So many are remembered.
+const MAX_AWAITING: usize = 4096;
+
 /// What one session has sampled.
 #[derive(Clone)]
 pub(super) struct Aggregate {
@@ -178,6 +184,27 @@ pub(super) fn key_of(record: &Record) -> snapshot::Key {
 pub(super) fn task_of(record: &Record) -> Option<&'static str> {
     // SAFETY: null, or one of the statics that slots of futures hold.
     crate::hook::function::name_of(unsafe { record.task.as_ref() })
+}
+
+/// The stack with what polled the task, the executor and its thread, replaced by those who await it; the same where there
+/// is no task. Who awaits it may run or be gone by now: then it is where it was seen last, as `seen` has it.
+pub(super) fn stack_of_task(record: &Record, whole: Stack, seen: &mut Option<Awaiting>) -> Stack {
+    let frames = &record.frames;
+    let Some(own) = frames.addresses().get(..record.own as usize).filter(|own| !own.is_empty()) else {
+        return whole;
+    };
+    let now = crate::hook::task::awaiting(record.parent);
+    let seen = seen.get_or_insert_default();
+    if !now.is_empty() {
+        if seen.len() >= MAX_AWAITING {
+            seen.clear();
+        }
+        seen.insert(record.parent, now);
+    }
+    let awaiting = seen.get(&record.parent).map(Vec::as_slice).unwrap_or_default();
+    let awaiting = awaiting.iter().flat_map(|stack| [pseudo::AWAITED_BY].iter().chain(stack.addresses()));
+    let addresses: Vec<u64> = own.iter().chain(awaiting).copied().take(stack::MAX_FRAMES).collect();
+    Stack::intern(&addresses, frames.epoch)
 }
 
 /// The labels `state`, `task` and `thread`, as far as there are any.

@@ -29,6 +29,9 @@ pub(super) static WALL: AtomicU64 = AtomicU64::new(0);
 /// Whether samples carry their thread's name.
 pub(super) static NAMES: AtomicBool = AtomicBool::new(false);
 
+/// Whether samples say which frames are of their task, and who awaits that.
+pub(super) static TASKS: AtomicBool = AtomicBool::new(false);
+
 /// Signals of the process's timer that came, whatever became of them.
 pub(super) static TICKS: AtomicU64 = AtomicU64::new(0);
 
@@ -100,19 +103,26 @@ fn sample(brought: sys::signal::Brought, context: *mut c_void) {
 /// `context` is what the kernel passed to the handler that is running.
 #[inline(always)]
 pub(super) unsafe fn fill(record: &mut Record, context: *mut c_void) {
-    (record.scope, record.task) = local::with(|local| {
+    (record.own, record.parent) = (0, 0);
+    let task = local::with(|local| {
         let scopes = local.scopes();
-        let task = match scopes.outermost_task() {
-            Some(task) => task.site(),
-            None => None,
-        };
-        (or_null(scopes.innermost()), or_null(task))
+        record.scope = or_null(scopes.innermost());
+        scopes.outermost_task()
     });
+    record.task = match task {
+        Some((task, _)) => or_null(task.site()),
+        None => ptr::null(),
+    };
     record.label_bytes = 0;
     let labels = label::encoded();
     if let Some(room) = record.labels.get_mut(..labels.len()) {
         room.copy_from_slice(labels);
         record.label_bytes = labels.len();
+    }
+    if let (Some((task, mark)), true) = (task, TASKS.load(Relaxed)) {
+        // SAFETY: as the caller promises.
+        unsafe { stack::capture_context_below(&mut record.frames, context, mark) };
+        (record.own, record.parent) = (record.frames.len, task.parent());
     }
     // SAFETY: as the caller promises.
     unsafe { stack::capture_context(&mut record.frames, context) };

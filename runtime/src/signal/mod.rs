@@ -52,6 +52,7 @@ pub struct Options {
     hz: u32,
     wall: bool,
     thread_names: bool,
+    task_stacks: bool,
 }
 
 impl Default for Options {
@@ -63,7 +64,7 @@ impl Default for Options {
 impl Options {
     /// 100 samples for every second of CPU time.
     pub const fn new() -> Options {
-        Options { hz: DEFAULT_HZ, wall: false, thread_names: false }
+        Options { hz: DEFAULT_HZ, wall: false, thread_names: false, task_stacks: false }
     }
 
     /// Samples for every second of CPU time, 1 to 4 000. Above the kernel's tick (often 250) samples come no oftener,
@@ -89,6 +90,13 @@ impl Options {
     /// Has samples carry the name of their thread as the label `thread`.
     pub const fn thread_names(self, on: bool) -> Options {
         Options { thread_names: on, ..self }
+    }
+
+    /// Has the stacks of samples within a task, which is the outermost profiled future that is polled, end there. Instead of
+    /// the executor and its thread, those who await it follow, each with the place where it waits, as far as they are
+    /// profiled futures, too: `stacks=async` over HTTP. Samples of anything else are as they are.
+    pub const fn task_stacks(self, on: bool) -> Options {
+        Options { task_stacks: on, ..self }
     }
 
     fn check(self) -> Result<()> {
@@ -209,7 +217,8 @@ impl Source for Cpu {
     }
 
     fn start(&self, how: How) -> Result<Box<dyn Recording>> {
-        let options = Options { hz: how.hz, wall: how.wall, thread_names: how.thread_names };
+        let How { hz, wall, thread_names, task_stacks } = how;
+        let options = Options { hz, wall, thread_names, task_stacks };
         Ok(Box::new(options.start()?))
     }
 

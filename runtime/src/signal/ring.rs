@@ -32,6 +32,9 @@ pub(super) struct Record {
     pub(super) scope: *const FunctionSite,
     /// That of the outermost future that is polled, or null.
     pub(super) task: *const FunctionSite,
+    /// If somebody asks for it, how many of the frames are that future's, and the number of the future that awaits it.
+    pub(super) own: u32,
+    pub(super) parent: u64,
     pub(super) label_bytes: usize,
     pub(super) labels: [u8; label::MAX_BYTES],
     pub(super) frames: Frames,
@@ -46,6 +49,8 @@ impl Record {
             name: [0; NAME_BYTES],
             scope: core::ptr::null(),
             task: core::ptr::null(),
+            own: 0,
+            parent: 0,
             label_bytes: 0,
             labels: [0; label::MAX_BYTES],
             frames: Frames::new(),

@@ -54,6 +54,8 @@ pub(super) struct Sampler {
     attendant: Option<Thread>,
     /// Questions of the wall clock so far, and the nanoseconds of threads that they stand for.
     pub(super) walks: (u64, u64),
+    /// Where those were last who await tasks, while somebody asks for it.
+    awaiting: Option<drain::Awaiting>,
     /// A thread walks over all threads for the wall clock. It ends by itself when no session wants it.
     pub(super) walked: bool,
     installed: bool,
@@ -62,6 +64,7 @@ pub(super) struct Sampler {
 /// A sample of a young thread.
 struct Young {
     key: Key,
+    of_task: Stack,
     task: Option<&'static str>,
     name: [u8; NAME_BYTES],
     time: u64,
@@ -106,6 +109,7 @@ pub(super) static SAMPLER: Lock<Sampler> = Lock::new(Sampler {
     young: Vec::new(),
     asked: None,
     walks: (0, 0),
+    awaiting: None,
     attendant: None,
     walked: false,
     installed: false,
@@ -143,7 +147,7 @@ pub(super) fn open(options: Options, continuous: bool) -> Result<u64> {
         unheard,
         aggregate: Aggregate::new(1_000_000_000 / u64::from(options.hz)),
     });
-    sampler.name_threads();
+    sampler.note_wishes();
     Ok(id)
 }
 
@@ -170,7 +174,7 @@ pub(super) fn close(id: u64) -> Option<Open> {
         handler::WALL.store(0, Relaxed);
         sampler.asked = None;
     }
-    sampler.name_threads();
+    sampler.note_wishes();
     Some(session)
 }
 
@@ -185,8 +189,13 @@ impl Sampler {
         self.sessions.iter().find(|session| session.continuous)
     }
 
-    fn name_threads(&self) {
+    fn note_wishes(&mut self) {
         handler::NAMES.store(self.sessions.iter().any(|session| session.options.thread_names), Relaxed);
+        let of_tasks = self.sessions.iter().any(|session| session.options.task_stacks);
+        handler::TASKS.store(of_tasks, Relaxed);
+        if !of_tasks {
+            self.awaiting = None;
+        }
     }
 
     /// Has the timers expire `hz` times for every second of CPU time.
@@ -218,11 +227,12 @@ impl Sampler {
 
     /// Gives the sessions what is in the ring.
     pub(super) fn drain(&mut self) {
-        let Sampler { sessions, threads, asked, young, .. } = self;
+        let Sampler { sessions, threads, asked, young, awaiting, .. } = self;
         let lost = RING.drain(|record| {
             let (key, task) = (drain::key_of(record), drain::task_of(record));
+            let of_task = drain::stack_of_task(record, key.stack, awaiting);
             if record.word == handler::PROCESS_TIMER {
-                young.push(Young { key, task, name: record.name, time: record.time });
+                young.push(Young { key, of_task, task, name: record.name, time: record.time });
                 return;
             }
             let wall = record.word >= handler::WALL_CLOCK;
@@ -237,7 +247,8 @@ impl Sampler {
             let name = name_in(&record.name);
             for session in sessions.iter_mut().filter(|session| session.options.wall == wall) {
                 let tags = session.tags(state, task, Some(&name));
-                session.aggregate.add(time, || Key { tags, ..key });
+                let stack = if session.options.task_stacks { of_task } else { key.stack };
+                session.aggregate.add(time, || Key { stack, tags, ..key });
             }
         });
         if lost > 0 {
@@ -267,7 +278,8 @@ impl Sampler {
             let name = name_in(&sample.name);
             for session in self.sessions.iter_mut().filter(|session| !session.options.wall) {
                 let tags = session.tags(None, sample.task, Some(&name));
-                session.aggregate.add(time, || Key { tags, ..sample.key });
+                let stack = if session.options.task_stacks { sample.of_task } else { sample.key.stack };
+                session.aggregate.add(time, || Key { stack, tags, ..sample.key });
             }
         }
         used
@@ -431,7 +443,9 @@ impl Open {
             cpu: nanoseconds(Clock::ProcessCpu).saturating_sub(self.cpu),
             comments,
         };
-        self.aggregate.snapshot(name, about)
+        let mut snapshot = self.aggregate.snapshot(name, about);
+        snapshot.join_tasks();
+        snapshot
     }
 }
 
@@ -453,7 +467,7 @@ pub(crate) fn after_fork_in_child() {
     // Freeing may take a lock of the allocator, which its own handlers have not seen to yet.
     std::mem::forget(std::mem::take(&mut sampler.sessions));
     std::mem::forget(std::mem::take(&mut sampler.young));
-    std::mem::forget(sampler.asked.take());
+    std::mem::forget((sampler.asked.take(), sampler.awaiting.take()));
     std::mem::forget(sampler.attendant.take());
     sampler.walked = false;
 }

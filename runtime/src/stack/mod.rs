@@ -18,7 +18,7 @@ use crate::store::Stack;
 pub use way::observe;
 pub(crate) use way::{after_fork_in_child, capture, memory, modules, prepare, with_modules};
 #[cfg(not(profiled_portable))]
-pub(crate) use way::{capture_context, is_in_system_call};
+pub(crate) use way::{capture_context, capture_context_below, is_in_system_call};
 
 /// To be called after a call that takes a stack and counts on the frame of whoever made it: a call that is the last thing
 /// a function does may become a jump, and then the frame that is left out is the program's.

@@ -109,7 +109,7 @@ impl ::criterion::profiler::Profiler for Profiler {
 
 fn start(hz: u32) -> Result<Box<dyn Recording>> {
     let source = lookup("cpu").and_then(|profile| profile.source());
-    let how = How { hz, wall: false, thread_names: false };
+    let how = How { hz, wall: false, thread_names: false, task_stacks: false };
     source.ok_or(Error::Unsupported("this build has no CPU profile"))?.start(how)
 }
 

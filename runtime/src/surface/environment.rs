@@ -54,7 +54,7 @@ pub fn init() -> Guard {
     let heap = wanted("PROFILED_HEAP", Output::at);
     let cpu = wanted("PROFILED_CPU", |path| {
         let output = Output::at(path)?;
-        let how = How { hz: 100, wall: false, thread_names: false };
+        let how = How { hz: 100, wall: false, thread_names: false, task_stacks: false };
         Ok((output, source("cpu")?.start(how)?))
     });
     let server = wanted("PROFILED_ADDR", serve);

@@ -3,6 +3,8 @@
 //! No hook ever comes here. Everything is behind one mutex, which is held for one address at a time: the files of
 //! the modules that were met, opened when first needed and closed after ten idle seconds, and what was found in
 //! them, kept until it is too much. An address that nothing is known of has no frames.
+#[cfg(not(profiled_portable))]
+mod awaited;
 mod creator;
 mod demangle;
 #[cfg(not(profiled_portable))]

@@ -120,6 +120,70 @@ fn samples_in_a_poll_carry_the_name_of_their_task() {
     });
 }
 
+/// A task that another one awaits, on a runtime of many threads: instead of the runtime, the other one is below it, at the line
+/// where it waits.
+#[test]
+fn stacks_of_tasks_go_on_with_who_awaits_them() {
+    alone("stacks_of_tasks_go_on_with_who_awaits_them", || {
+        #[profiled::profiled]
+        async fn dispatch() {
+            let mut workers = tokio::task::JoinSet::new();
+            for _ in 0..2 {
+                let work = async {
+                    tokio::task::yield_now().await;
+                    labelled(500 * MS);
+                };
+                workers.spawn(profiled::tasks::instrument("worker", work));
+            }
+            while workers.join_next().await.is_some() {} // awaits them
+        }
+        let here =
+            include_str!("cpu.rs").lines().position(|line| line.ends_with("{} // awaits them")).unwrap() + 1;
+        profiled::tasks::set_stacks(profiled::tasks::Stacks::All);
+        let threads = Options::new().hz(250).start().unwrap();
+        let tasks = Options::new().hz(250).task_stacks(true).start().unwrap();
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(3).build().unwrap();
+        runtime.block_on(runtime.spawn(dispatch())).unwrap();
+        unlabelled(300 * MS);
+        let (tasks, threads) = (read_snapshot(&tasks.stop()), read_snapshot(&threads.stop()));
+        let share = |profile: &Profile, is: &dyn Fn(&profiled_test_profiles::Sample) -> bool| {
+            let of = |profile: &Profile, is: &dyn Fn(&profiled_test_profiles::Sample) -> bool| -> i64 {
+                let ours = profile.find(&["cpu::labelled"]);
+                ours.into_iter().filter(|sample| is(sample)).map(|sample| sample.value("cpu")).sum()
+            };
+            of(profile, is) as f64 / of(profile, &|_| true) as f64
+        };
+        let by_runtime = |sample: &profiled_test_profiles::Sample| {
+            sample.frames.iter().any(|frame| frame.name.contains("tokio::runtime::scheduler"))
+        };
+        let awaited = |sample: &profiled_test_profiles::Sample| {
+            sample
+                .frames
+                .iter()
+                .any(|frame| frame.file.ends_with("tests/cpu.rs") && frame.line as usize == here)
+        };
+        assert!(share(&threads, &by_runtime) > 0.9, "{threads:#?}");
+        assert_eq!(share(&threads, &awaited), 0.0);
+        assert_eq!(share(&tasks, &by_runtime), 0.0, "{tasks:#?}");
+        let ours = |sample: &profiled_test_profiles::Sample| {
+            sample.frames.iter().any(|frame| frame.name.contains("profiled::hook::task::park"))
+        };
+        assert_eq!(share(&tasks, &ours), 0.0, "{tasks:#?}");
+        // All but those from before it waited for them, if any.
+        let found = share(&tasks, &awaited);
+        assert!(found > 0.9, "{found} in {tasks:#?}");
+        for profile in [&threads, &tasks] {
+            assert_eq!(share(profile, &|sample| sample.text("task") == Some("worker")), 1.0);
+        }
+        // What is in no task is as it is.
+        let outside = tasks.find(&["cpu::unlabelled"]);
+        let to_the_root = |sample: &&profiled_test_profiles::Sample| {
+            sample.frames.iter().any(|frame| frame.name.contains("profiled_test_profiles::alone"))
+        };
+        assert!(outside.iter().copied().any(|sample| to_the_root(&sample)), "{tasks:#?}");
+    });
+}
+
 #[test]
 fn continuous_sampling_grows_and_its_difference_is_a_window() {
     alone("continuous_sampling_grows_and_its_difference_is_a_window", || {

@@ -23,6 +23,8 @@ pub use park::{Stacks, set_stacks};
 pub use polled::{Polled, never};
 pub use report::dump;
 pub(crate) use report::{alive, comments};
+#[cfg(not(profiled_portable))]
+pub(crate) use slot::awaiting;
 pub(crate) use slot::{Task, count, polls_by_site};
 pub use watch::{Stuck, watch};
 

@@ -18,6 +18,8 @@ use crate::clock;
 use crate::label;
 use crate::local::{self, Counter, Local};
 use crate::site::FunctionSite;
+#[cfg(not(profiled_portable))]
+use crate::store::Stack;
 use crate::store::arena::Noted;
 use crate::store::bucket::{Bucket, Calls};
 use crate::store::slab::{Slab, Slot};
@@ -126,6 +128,12 @@ impl Task {
 
     pub(super) fn id(&self) -> u64 {
         self.id.load(Relaxed)
+    }
+
+    /// The number of the future that polled it first, or made it; 0: none.
+    #[cfg(not(profiled_portable))]
+    pub(crate) fn parent(&self) -> u64 {
+        self.parent.load(Relaxed)
     }
 
     /// How often it was polled.
@@ -247,6 +255,24 @@ pub(super) fn all() -> Vec<Seen> {
     all.dedup_by_key(|seen| seen.id);
     all
 }
+
+/// Those who await the future of this number's, each with where it waits, the nearest first; as far as they are alive.
+#[cfg(not(profiled_portable))]
+pub(crate) fn awaiting(mut id: u64) -> Vec<Stack> {
+    let mut stacks = Vec::new();
+    while id != 0 && stacks.len() < AWAITING {
+        let until = clock::ticks();
+        let found = TASKS.iter().filter(|task| task.id() == id).find_map(|task| task.look(until));
+        let Some(seen) = found.filter(|seen| seen.id == id) else { break };
+        stacks.extend(seen.waits.first().map(|wait| wait.bucket.key().stack));
+        id = seen.parent;
+    }
+    stacks
+}
+
+/// So many at the most.
+#[cfg(not(profiled_portable))]
+const AWAITING: usize = 16;
 
 /// How many are alive.
 pub(crate) fn count() -> usize {

@@ -96,7 +96,7 @@ impl Params {
         Ok(self.number("rows", "must be a number of rows, or 0 for all")?.unwrap_or(DEFAULT_ROWS))
     }
 
-    /// `hz`, `mode` and `tags`: how a window is sampled.
+    /// `hz`, `mode`, `tags` and `stacks`: how a window is sampled.
     pub(super) fn how(&self) -> Result<How, Refusal> {
         let wall = match self.get("mode") {
             None | Some("cpu") => false,
@@ -109,12 +109,17 @@ impl Params {
             Some("waiting" | "id") => false,
             Some(value) => return Err(invalid("tags", value, "must be thread, id or waiting")),
         };
-        Ok(How { hz: self.hz()?, wall, thread_names })
+        let task_stacks = match self.get("stacks") {
+            None | Some("threads") => false,
+            Some("async") => true,
+            Some(value) => return Err(invalid("stacks", value, "must be threads or async")),
+        };
+        Ok(How { hz: self.hz()?, wall, thread_names, task_stacks })
     }
 
-    /// Whether `hz` or `mode` is there.
+    /// Whether `hz`, `mode` or `stacks` is there.
     pub(super) fn says_how(&self) -> bool {
-        self.get("hz").or(self.get("mode")).is_some()
+        ["hz", "mode", "stacks"].iter().any(|name| self.get(name).is_some())
     }
 
     /// `hz`: samples a second.
@@ -264,7 +269,7 @@ mod tests {
         assert!(params("mode=both").how().is_err());
         assert!(params("tags=colour").how().is_err());
         let how = params("mode=wall&tags=thread&hz=7").how().unwrap();
-        assert_eq!(how, How { hz: 7, wall: true, thread_names: true });
+        assert_eq!(how, How { hz: 7, wall: true, thread_names: true, task_stacks: false });
         assert!(params("gc=x").gc().is_err());
         assert!(params("format=gif").format().is_err());
     }
