@@ -309,6 +309,13 @@ impl Snapshot {
         Ok(Snapshot::new(meta, rows, self.modules.clone()))
     }
 
+    /// The same with nothing in it, at an earlier time.
+    #[cfg_attr(not(feature = "http"), expect(dead_code, reason = "only the server asks"))]
+    pub(crate) fn nothing(&self, time: SystemTime) -> Snapshot {
+        let time = time.min(self.meta.time);
+        Snapshot::new(Meta { time, ..self.meta.clone() }, Vec::new(), self.modules.clone())
+    }
+
     /// Folds the smallest rows into one `[other]` until there are at most `limit`. The sums stay.
     #[cfg_attr(not(feature = "http"), expect(dead_code, reason = "only the server asks"))]
     pub(crate) fn cap(&mut self, limit: usize) {

@@ -105,6 +105,12 @@ impl Handler {
         self
     }
 
+    /// Whether the command line would be told.
+    #[must_use]
+    pub fn cmdline(self, _on: bool) -> Self {
+        self
+    }
+
     /// Serves nothing, and binds nothing.
     ///
     /// # Errors

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::engine::off_thread;
-use super::index;
+use super::{index, rates, status};
 use super::plan::{Page, Plan, Request, Window};
 use super::reply::{Body, Content, Refusal, response};
 use crate::encode::Format;
@@ -45,7 +45,9 @@ pub(super) async fn answer(
     }
     let bytes = match plan.page {
         Page::Redirect(_) => Vec::new(),
-        Page::Index { host, prefix } => off_thread(move || index::page(&host, &prefix).into_bytes()).await?,
+        Page::Index { host, prefix, cmdline } => {
+            off_thread(move || index::page(&host, &prefix, cmdline).into_bytes()).await?
+        }
         Page::Cmdline => cmdline(),
         Page::Symbol(query) => {
             let permit = permit()?;
@@ -59,6 +61,23 @@ pub(super) async fn answer(
             .await?
         }
         Page::Profile(request) => profile(request, permit()?, gone).await?,
+        Page::Since(which, told, request) => {
+            let permit = permit()?;
+            off_thread(move || {
+                let _permit = permit;
+                let Request { profile, format, rows, symbols, noise, idle, .. } = request;
+                told.tell(which, || profile.snapshot(), |delta| shown(delta, noise, idle, format, rows, symbols))
+            })
+            .await??
+        }
+        Page::Status(prometheus) => off_thread(move || status::page(prometheus).into_bytes()).await?,
+        Page::Rates(wanted) => {
+            let set = move || match wanted {
+                Some(wanted) => rates::set(&wanted, &body),
+                None => Ok(()),
+            };
+            off_thread(move || set().map(|()| rates::page().into_bytes())).await??
+        }
     };
     Ok(response(StatusCode::OK, &content, bytes))
 }
@@ -80,12 +99,7 @@ async fn profile(
     let finish = |collect: Box<dyn FnOnce() -> Result<Snapshot> + Send>| {
         off_thread(move || {
             let _permit = permit;
-            let mut snapshot = collect()?;
-            if !noise {
-                snapshot.hide_noise();
-            }
-            snapshot.show_idle(idle);
-            encode(snapshot, format, rows, symbols)
+            shown(collect()?, noise, idle, format, rows, symbols)
         })
     };
     let bytes = match window {
@@ -127,6 +141,27 @@ async fn wait(length: Duration, gone: impl Future<Output = Refusal>) -> Result<(
         Ok(refusal) => Err(refusal),
         Err(_) => Ok(()),
     }
+}
+
+/// As it was asked for.
+fn shown(
+    mut snapshot: Snapshot,
+    noise: bool,
+    idle: Option<bool>,
+    format: Format,
+    rows: usize,
+    symbols: Level,
+) -> Result<Vec<u8>> {
+    if !noise {
+        snapshot.hide_noise();
+    }
+    snapshot.show_idle(idle);
+    encode(snapshot, format, rows, symbols)
+}
+
+/// How many collections are running.
+pub(super) fn running() -> usize {
+    MAX_COLLECTIONS - COLLECTIONS.available_permits()
 }
 
 /// Writes `snapshot` with at most `rows` rows (0: all of them, however many bytes that makes).

@@ -46,9 +46,15 @@ mod params;
 #[cfg(all(feature = "enabled", feature = "http"))]
 mod plan;
 #[cfg(all(feature = "enabled", feature = "http"))]
+mod rates;
+#[cfg(all(feature = "enabled", feature = "http"))]
 mod reply;
 #[cfg(all(feature = "enabled", feature = "http"))]
 mod server;
+#[cfg(all(feature = "enabled", feature = "http"))]
+mod since;
+#[cfg(all(feature = "enabled", feature = "http"))]
+mod status;
 
 #[cfg(not(all(feature = "enabled", feature = "http")))]
 #[path = "disabled.rs"]

@@ -63,6 +63,11 @@ pub(crate) fn resident_memory() -> Option<(u64, u64)> {
     None
 }
 
+/// `std` does not tell.
+pub(crate) fn limits() -> Vec<crate::record::Fact> {
+    Vec::new()
+}
+
 /// Writes `message` to standard error and aborts. No signal handler of ours exists here that could be at fault.
 pub(crate) fn die(message: &str) -> ! {
     eprint!("{message}");
