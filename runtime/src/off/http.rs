@@ -121,6 +121,26 @@ impl Handler {
     }
 }
 
+#[cfg(feature = "axum")]
+#[path = "../surface/http/axum.rs"]
+pub mod axum;
+#[cfg(feature = "tower")]
+#[path = "../surface/http/tower.rs"]
+pub mod tower;
+
+/// As in the other half, which looks at it.
+#[cfg(feature = "axum")]
+#[derive(Clone, Debug)]
+struct Original(#[expect(dead_code, reason = "here nobody does")] ::http::Uri);
+
+#[cfg(feature = "axum")]
+impl Handler {
+    /// Where the pages would lie.
+    fn path(&self) -> &str {
+        "/debug/pprof"
+    }
+}
+
 #[cfg(feature = "http")]
 pub use answer::Body;
 

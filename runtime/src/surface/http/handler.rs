@@ -92,6 +92,12 @@ impl Handler {
         super::server::serve(self.rules, addr.resolve()?)
     }
 
+    /// Where the pages lie, without a slash at the end.
+    #[cfg(feature = "axum")]
+    pub(super) fn path(&self) -> &str {
+        &self.rules.prefix
+    }
+
     fn with(mut self, change: impl FnOnce(&mut Rules)) -> Self {
         let rules = Arc::make_mut(&mut self.rules);
         change(rules);

@@ -5,7 +5,7 @@ use std::time::Duration;
 use ::http::request::Parts;
 use ::http::{Method, StatusCode, header};
 
-use super::access;
+use super::{Original, access};
 use super::handler::Rules;
 use super::params::{Params, decode};
 use super::reply::{Content, Refusal};
@@ -118,14 +118,16 @@ pub(super) fn plan(rules: &Rules, request: &Parts) -> Result<Plan, Refusal> {
         return Err(refusal.with(header::ALLOW, allowed));
     }
     let query = request.uri.query().unwrap_or_default();
+    let (base, slash) = outer(request, rest);
     let page = match name.as_str() {
-        "" if rest.is_empty() => Page::Redirect(format!("{}/", rules.prefix)),
+        // Never to `//host/`, which is somewhere else.
+        "" if !slash => Page::Redirect(format!("/{}/", base.trim_start_matches('/'))),
         "" => {
             let header = request.headers.get(header::HOST).and_then(|host| host.to_str().ok());
             let host = request.uri.authority().map(|authority| authority.as_str()).or(header);
             Page::Index {
                 host: host.unwrap_or("localhost").to_owned(),
-                prefix: rules.prefix.clone(),
+                prefix: base.to_owned(),
                 cmdline: rules.cmdline,
             }
         }
@@ -162,6 +164,20 @@ pub(super) fn plan(rules: &Rules, request: &Parts) -> Result<Plan, Refusal> {
         }
     };
     Ok(Plan { head, page })
+}
+
+/// The pages' own path as the client knows it, which may have more in front than was left for us; and whether there is a
+/// slash behind it, for links are relative. `rest` is what was asked for below it.
+fn outer<'a>(request: &'a Parts, rest: &str) -> (&'a str, bool) {
+    let path = match request.extensions.get::<Original>() {
+        Some(Original(uri)) => uri.path(),
+        None => request.uri.path(),
+    };
+    match path.strip_suffix(rest) {
+        Some(base) => (base, !rest.is_empty()),
+        // What is nested somewhere is told of a slash in either case.
+        None => (path.trim_end_matches('/'), path.ends_with('/')),
+    }
 }
 
 fn outside(rules: &Rules) -> Refusal {
