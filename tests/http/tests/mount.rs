@@ -46,7 +46,7 @@ fn a_service_of_towers() {
     let mut service = profiled::http::tower::Service::new(Handler::new().token("s3cret"));
     block_on(async {
         assert_eq!(call(&mut service, request("GET", "/debug/pprof/", "")).await.0, 401);
-        let mut with_token = |method, path, body| {
+        let with_token = |method, path, body| {
             let mut request = request(method, path, body);
             request.headers_mut().insert("authorization", "Bearer s3cret".parse().unwrap());
             let mut service = service.clone();

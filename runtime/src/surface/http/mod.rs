@@ -67,7 +67,6 @@ pub mod tower;
 
 /// The address that a request came in by, where a router has taken a part of it away since. An extension of it.
 #[cfg(all(feature = "enabled", feature = "http"))]
-#[cfg_attr(not(feature = "axum"), expect(dead_code, reason = "only that router does"))]
 #[derive(Clone, Debug)]
 struct Original(::http::Uri);
 
