@@ -309,6 +309,13 @@ impl Snapshot {
         Ok(Snapshot::new(meta, rows, self.modules.clone()))
     }
 
+    /// A window whose time is that of its end, as Go has it of a difference.
+    #[cfg_attr(not(feature = "http"), expect(dead_code, reason = "only the server asks"))]
+    pub(crate) fn as_of_its_end(mut self) -> Snapshot {
+        self.meta.time += self.meta.duration.unwrap_or_default();
+        self
+    }
+
     /// The same with nothing in it, at an earlier time.
     #[cfg_attr(not(feature = "http"), expect(dead_code, reason = "only the server asks"))]
     pub(crate) fn nothing(&self, time: SystemTime) -> Snapshot {

@@ -221,15 +221,26 @@ impl Source for Cpu {
     }
 
     fn rate_now(&self) -> Option<Rate> {
-        Some(Rate { value: SAMPLER.lock().continuous().map_or(0, |session| u64::from(session.options.hz)), unit: "samples a second of CPU time, always" })
+        Some(Rate {
+            value: SAMPLER.lock().continuous().map_or(0, |session| u64::from(session.options.hz)),
+            unit: "samples a second of CPU time, always",
+        })
     }
 
     fn facts(&self) -> Vec<Fact> {
         vec![
-            Fact::now("cpu_sessions", "CPU profiles that are being taken", SAMPLER.lock().sessions.len() as u32),
+            Fact::now(
+                "cpu_sessions",
+                "CPU profiles that are being taken",
+                SAMPLER.lock().sessions.len() as u32,
+            ),
             Fact {
                 value: sampler::LOST.load(Relaxed) as f64 / 1e9,
-                ..Fact::so_far("cpu_lost_seconds_total", "CPU time whose samples found no room in the ring", 0)
+                ..Fact::so_far(
+                    "cpu_lost_seconds_total",
+                    "CPU time whose samples found no room in the ring",
+                    0,
+                )
             },
         ]
     }

@@ -17,11 +17,11 @@ use std::time::Duration;
 use super::environment::{missing, tell};
 use crate::encode::Format;
 use crate::error::Result;
+use crate::local;
 use crate::profile::{Recording, lookup};
 use crate::snapshot::Snapshot;
 use crate::sys::ending::{Termination, at_exit};
 use crate::sys::thread::with_signals_blocked;
-use crate::local;
 
 /// How long whoever ends the process waits for its files.
 const PATIENCE: Duration = Duration::from_secs(10);

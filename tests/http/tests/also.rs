@@ -45,7 +45,8 @@ fn rates_are_shown_and_set() {
     let _alone = alone();
     let server = serve("127.0.0.1:0").unwrap();
     let addr = addr(&server);
-    let before = (profiled::heap::set_rate(5000), profiled::block::set_rate(50), profiled::mutex::set_fraction(5));
+    let before =
+        (profiled::heap::set_rate(5000), profiled::block::set_rate(50), profiled::mutex::set_fraction(5));
     let shown = rates(addr);
     assert_eq!((shown["heap"], shown["block"], shown["mutex"]), (5000, 50, 5));
     assert_eq!(shown.len(), 3 + usize::from(shown.contains_key("cpu")), "{shown:?}");
@@ -59,7 +60,11 @@ fn rates_are_shown_and_set() {
     let post = |query: &str, body: &str| ask(addr, "POST", &format!("/debug/pprof/rates{query}"), &[], body);
     let answer = post("", "heap=4096&block=7");
     assert_eq!(answer.status, 200, "{}", answer.text());
-    assert!(answer.text().contains("heap=4096 # ") && answer.text().contains("block=7 # "), "{}", answer.text());
+    assert!(
+        answer.text().contains("heap=4096 # ") && answer.text().contains("block=7 # "),
+        "{}",
+        answer.text()
+    );
     assert_eq!((profiled::heap::rate(), profiled::block::set_rate(7)), (4096, 7));
     assert_eq!(post("?mutex=3", "").status, 200);
     assert_eq!(profiled::mutex::set_fraction(3), 3);
@@ -169,7 +174,8 @@ fn prometheus_reads_the_status() {
         assert!(text.ends_with('\n'));
         let name_is_good = |name: &str| {
             name.strip_prefix("profiled_").is_some_and(|rest| {
-                !rest.is_empty() && rest.bytes().all(|b| b.is_ascii_lowercase() || b == b'_' || b.is_ascii_digit())
+                !rest.is_empty()
+                    && rest.bytes().all(|b| b.is_ascii_lowercase() || b == b'_' || b.is_ascii_digit())
             })
         };
         let (mut family, mut kind, mut seen) = (String::new(), String::new(), Vec::new());

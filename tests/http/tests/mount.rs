@@ -99,9 +99,7 @@ fn in_an_application_under_any_path() {
     let mut app: Router = app.with_state(());
     let (address, ours) = ("http://localhost", "<h2>Profiles</h2>");
     block_on(async {
-        for base in
-            ["/debug/pprof", "/ops/debug/pprof", "/d/pprof", "/a/b/debug/pprof"]
-        {
+        for base in ["/debug/pprof", "/ops/debug/pprof", "/d/pprof", "/a/b/debug/pprof"] {
             let (status, to, _) = call(&mut app, request("GET", base, "")).await;
             assert_eq!((status, to.as_str()), (307, format!("{base}/").as_str()), "links are relative");
             for path in [format!("{base}/"), format!("{address}{base}/")] {

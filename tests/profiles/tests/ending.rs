@@ -51,7 +51,8 @@ fn end(test: &str, case: impl FnOnce(PathBuf)) -> Ended {
 impl Ended {
     #[track_caller]
     fn read(&self, name: &str, window: bool) -> Profile {
-        let file = fs::read(self.folder.join(name)).unwrap_or_else(|error| panic!("{name}: {error}; {}", self.errors));
+        let file = fs::read(self.folder.join(name))
+            .unwrap_or_else(|error| panic!("{name}: {error}; {}", self.errors));
         let wrong = strict(&file, window);
         assert!(wrong.is_empty(), "{wrong:#?}");
         Profile::read(&file)

@@ -79,10 +79,22 @@ impl Source for Heap {
         let stats = stats::stats();
         let installed = local::metered().bytes > 0 || stats.samples > 0;
         vec![
-            Fact::now("allocator_installed", "1 if the program's allocator is profiled::Allocator", installed),
-            Fact::now("table_bytes", "memory of the profiler's own tables, reserved or used", stats.table_bytes as f64),
+            Fact::now(
+                "allocator_installed",
+                "1 if the program's allocator is profiled::Allocator",
+                installed,
+            ),
+            Fact::now(
+                "table_bytes",
+                "memory of the profiler's own tables, reserved or used",
+                stats.table_bytes as f64,
+            ),
             Fact::now("heap_samples", "sampled blocks that are alive", stats.samples as f64),
-            Fact::so_far("heap_samples_lost_total", "samples lost: no room in the table of live blocks", stats.lost_samples),
+            Fact::so_far(
+                "heap_samples_lost_total",
+                "samples lost: no room in the table of live blocks",
+                stats.lost_samples,
+            ),
             Fact::so_far(
                 "heap_samples_folded_total",
                 "samples folded into [other]: too many different rows",

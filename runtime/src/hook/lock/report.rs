@@ -65,7 +65,11 @@ impl Source for Block {
     fn facts(&self) -> Vec<Fact> {
         vec![
             Fact::now("interpose_active", "1 if waits of the whole process are seen", interpose::is_active()),
-            Fact::so_far("waits_unseen_total", "waits not shown while they lasted: too many at once", waiting::unseen()),
+            Fact::so_far(
+                "waits_unseen_total",
+                "waits not shown while they lasted: too many at once",
+                waiting::unseen(),
+            ),
         ]
     }
 

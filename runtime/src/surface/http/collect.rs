@@ -10,9 +10,9 @@ use bytes::Bytes;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::engine::off_thread;
-use super::{index, rates, status};
 use super::plan::{Page, Plan, Request, Window};
 use super::reply::{Body, Content, Refusal, response};
+use super::{index, rates, status};
 use crate::encode::Format;
 use crate::error::{Error, Result};
 use crate::snapshot::Snapshot;
@@ -66,7 +66,11 @@ pub(super) async fn answer(
             off_thread(move || {
                 let _permit = permit;
                 let Request { profile, format, rows, symbols, noise, idle, .. } = request;
-                told.tell(which, || profile.snapshot(), |delta| shown(delta, noise, idle, format, rows, symbols))
+                told.tell(
+                    which,
+                    || profile.snapshot(),
+                    |delta| shown(delta.as_of_its_end(), noise, idle, format, rows, symbols),
+                )
             })
             .await??
         }
@@ -124,7 +128,7 @@ async fn profile(
         Some((length, Window::Difference)) => {
             let before = off_thread(|| profile.snapshot()).await?;
             wait(length, gone).await?;
-            finish(Box::new(move || profile.snapshot().delta(&before))).await?
+            finish(Box::new(move || Ok(profile.snapshot().delta(&before)?.as_of_its_end()))).await?
         }
         Some((length, Window::End)) => {
             wait(length, gone).await?;
@@ -197,11 +201,18 @@ fn cmdline() -> Vec<u8> {
     arguments.join(&0)
 }
 
+/// What Go's reader takes for an address, and what it says of more.
+const MAX_WORD: usize = 4096;
+
 /// Answers in gperftools' form: a first line that says there are symbols, then a line for each address that has a
 /// name. Addresses are joined by `+`, in hex or decimal, and looked up as they are given.
 fn symbols(addresses: &[u8], name_of: impl Fn(u64) -> Option<String>) -> Vec<u8> {
     let mut text = String::from("num_symbols: 1\n");
     for word in addresses.split(|&byte| byte == b'+') {
+        if word.len() >= MAX_WORD {
+            text.push_str("reading request: bufio: buffer full\n");
+            break;
+        }
         let address = std::str::from_utf8(word.trim_ascii()).ok().and_then(|word| {
             match word.strip_prefix("0x").or_else(|| word.strip_prefix("0X")) {
                 Some(hex) => u64::from_str_radix(hex, 16).ok(),

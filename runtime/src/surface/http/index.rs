@@ -64,7 +64,9 @@ fn write_page(
         )?;
     }
     if has("goroutine") {
-        page.write_str("<li><a href=\"goroutine?debug=2\">full goroutine stack dump</a>: every thread and task.</li>\n")?;
+        page.write_str(
+            "<li><a href=\"goroutine?debug=2\">full goroutine stack dump</a>: every thread and task.</li>\n",
+        )?;
     }
     if cmdline {
         page.write_str("<li><a href=\"cmdline\">cmdline</a>: the command line of this process.</li>\n")?;

@@ -5,11 +5,11 @@ use std::time::Duration;
 use ::http::request::Parts;
 use ::http::{Method, StatusCode, header};
 
-use super::{Original, access};
 use super::handler::Rules;
 use super::params::{Params, decode};
 use super::reply::{Content, Refusal};
 use super::since::{self, Told};
+use super::{Original, access};
 use crate::alive::Wanted;
 use crate::encode::Format;
 use crate::error::Error;
@@ -145,15 +145,18 @@ pub(super) fn plan(rules: &Rules, request: &Parts) -> Result<Plan, Refusal> {
         "profile" => Page::Profile(cpu(&Params::parse(query)?)?),
         name => {
             let params = Params::parse(query)?;
-            let whose = name.strip_prefix("delta_").and_then(|of| since::PROFILES.iter().position(|p| *p == of));
+            let whose =
+                name.strip_prefix("delta_").and_then(|of| since::PROFILES.iter().position(|p| *p == of));
             match whose {
                 None => Page::Profile(named(name, &params)?),
                 // Who says how long is told of that time, and nobody else's is taken from it.
-                Some(which) if params.seconds()?.is_some() => {
-                    Page::Profile(Request { file: name.to_owned(), ..named(since::PROFILES[which], &params)? })
-                }
+                Some(which) if params.seconds()?.is_some() => Page::Profile(Request {
+                    file: name.to_owned(),
+                    ..named(since::PROFILES[which], &params)?
+                }),
                 Some(which) => {
-                    let request = Request { file: name.to_owned(), ..named(since::PROFILES[which], &params)? };
+                    let request =
+                        Request { file: name.to_owned(), ..named(since::PROFILES[which], &params)? };
                     if request.view.is_some() {
                         let text = "age, peak and tags=waiting have no difference";
                         return Err(Refusal::new(StatusCode::BAD_REQUEST, text));

@@ -34,7 +34,10 @@ pub(super) fn set(wanted: &Params, body: &[u8]) -> Result<(), Refusal> {
         };
         let rate = value.bytes().all(|byte| byte.is_ascii_digit()).then(|| value.parse().ok()).flatten();
         let Some(rate) = rate else {
-            return Err(bad(format!("invalid value for {name:?}: {value:?} - must be a whole number: {}", now.unit)));
+            return Err(bad(format!(
+                "invalid value for {name:?}: {value:?} - must be a whole number: {}",
+                now.unit
+            )));
         };
         changes.push((source, rate, now.value));
     }

@@ -103,7 +103,13 @@ pub(crate) fn limits() -> Vec<Fact> {
             "RLIMIT_SIGPENDING: timers of threads, of all processes of this user",
         ),
         limit(libc::RLIMIT_NOFILE, "limit_open_files", "RLIMIT_NOFILE"),
-        hz.map(|hz| Fact::now("kernel_tick_hertz", "CPU samples a second of a thread that the kernel delivers at most", hz)),
+        hz.map(|hz| {
+            Fact::now(
+                "kernel_tick_hertz",
+                "CPU samples a second of a thread that the kernel delivers at most",
+                hz,
+            )
+        }),
     ]
     .into_iter()
     .flatten()
