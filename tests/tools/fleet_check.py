@@ -11,6 +11,7 @@ import html
 import os
 import re
 import shutil
+import socket
 import subprocess
 import sys
 import tempfile
@@ -162,7 +163,9 @@ def browser(path, folder):
     chromium = shutil.which("chromium") or shutil.which("chromium-browser")
     if chromium is None:
         return "there is no chromium: tests/run installs it"
-    with subprocess.Popen([PPROF, "-no_browser", "-http=127.0.0.1:0", path], stderr=subprocess.PIPE, text=True,
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    with subprocess.Popen([PPROF, "-no_browser", f"-http=127.0.0.1:{port}", path], stderr=subprocess.PIPE, text=True,
                           env={**os.environ, "PPROF_TMPDIR": folder}) as server:
         try:
             address = next(found.group(0) for line in server.stderr if (found := re.search(r"http://\S+", line)))

@@ -16,6 +16,7 @@ use profiled_test_reader::Profile;
 static ALLOCATOR: profiled::Allocator = profiled::Allocator::system();
 
 profiled::profile! { static CONNS = "example.com/conns"; }
+profiled::profile! { static ODD = "of/symbol"; }
 
 static SERVER: LazyLock<SocketAddr> = LazyLock::new(|| {
     let server = profiled::http::serve("127.0.0.1:0").unwrap();
@@ -315,6 +316,21 @@ fn symbol_answers_as_gos_does() {
             assert_eq!((answer.status, answer.text()), (200, expected.clone()), "{addresses:.60}");
         }
     }
+}
+
+/// pprof asks beside the profile: of `codesearch/shard` that is `codesearch/symbol`, which Go does not have.
+#[test]
+fn symbol_is_beside_every_profile() {
+    for path in ["example.com/symbol", "a/b/symbol", "example.com%2Fsymbol"] {
+        let path = format!("/debug/pprof/{path}");
+        assert_eq!(ask(*SERVER, "POST", &path, &[], "0x0").text(), "num_symbols: 1\n", "{path}");
+    }
+    assert_eq!(get(*SERVER, "example.com/Symbol").status, 404);
+    assert_eq!(get(*SERVER, "example.comsymbol").status, 404);
+    // A profile of that name is one.
+    let odd = get(*SERVER, "of/symbol");
+    assert_eq!(told(&odd), "200 \"of/symbol\"");
+    assert!(ODD.count() == 0);
 }
 
 #[inline(never)]
