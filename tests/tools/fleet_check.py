@@ -35,9 +35,13 @@ def fetch(url, headers, timeout=60):
     request = urllib.request.Request(url, headers=headers)
     try:
         with urllib.request.urlopen(request, timeout=timeout) as response:
-            return fleet.Answer(response.status, dict(response.headers), response.read())
+            return fleet.Answer(response.status, lower(response.headers), response.read())
     except urllib.error.HTTPError as error:
-        return fleet.Answer(error.code, dict(error.headers), error.read())
+        return fleet.Answer(error.code, lower(error.headers), error.read())
+
+
+def lower(headers):
+    return {name.lower(): value for name, value in headers.items()}
 
 
 class Scrapes(threading.Thread):
@@ -129,9 +133,11 @@ def by_address(check, base):
                 wrong.append(str(error))
         return "; ".join(wrong[:3]) or None
     check(f"pprof: {len(all_names)} profiles by address", every)
+    for query, window in (("", False), ("?symbols=names", False), ("?seconds=0.2", True)):
+        check(f"valid: {len(all_names)} profiles{query}", lambda: valid(base, all_names, query, window))
     check("pprof: -seconds", lambda: lacks(pprof(*TOP, "-seconds", "1", f"{host}/debug/pprof/allocs"), WORK))
     check("pprof: an address without a path", lambda: lacks(
-        pprof(*TOP, "-seconds", "1", host), r"^Type: cpu", r"^Duration: [1-2]\.", WORK))
+        pprof(*TOP, "-seconds", "1", host), r"^Type: cpu", r"^Duration: [1-2](\.\d+)?s", WORK))
     check("pprof: an error is shown", lambda: refused(f"{base}/profile?seconds=x", "invalid value for \"seconds\""))
     with tempfile.TemporaryDirectory() as folder:
         files = [os.path.join(folder, f"{number}.pb.gz") for number in (1, 2)]
@@ -144,6 +150,27 @@ def by_address(check, base):
         check("pprof: -diff_base by address", lambda: lacks(
             pprof(*TOP, "-diff_base", f"{base}/allocs", f"{base}/allocs"), "flat%"))
         check("pprof: the page of the flame graph, in a browser", lambda: browser(files[1], folder))
+
+
+def valid(base, all_names, query, window):
+    """Whether the strict reader takes every one of them, asked for at once."""
+    wrong = []
+
+    def one(name):
+        answer = fetch(f"{base}/{name}{query}", {})
+        # What is a state has none, whatever it is asked for; where names alone are asked for, there are no lines.
+        lasts = window and (name == "cpu" or "-delta" in answer.headers.get("content-disposition", ""))
+        found = [rule for rule in validate.problems(answer.body, lasts) if not (query and rule[0] == "flags")]
+        wrong.extend(f"{name}: {rule}" for rule in found)
+        if answer.status != 200:
+            wrong.append(f"{name}: status {answer.status}")
+
+    asking = [threading.Thread(target=one, args=(name,)) for name in all_names]
+    for thread in asking:
+        thread.start()
+    for thread in asking:
+        thread.join()
+    return "; ".join(wrong[:3]) or None
 
 
 def refused(url, text):
