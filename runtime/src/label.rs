@@ -37,11 +37,7 @@ pub(crate) fn losses() -> impl Iterator<Item = String> {
 pub(crate) fn facts() -> Vec<Fact> {
     let dropped = store::Labels::dropped() as u64;
     vec![
-        Fact::so_far(
-            "labels_left_out_total",
-            "labels left out: their set was full",
-            LEFT_OUT.load(Relaxed) as u64,
-        ),
+        Fact::so_far("labels_left_out_total", "labels left out: their set was full", LEFT_OUT.load(Relaxed)),
         Fact::so_far("labels_lost_total", "samples that lost their labels: too many different sets", dropped),
     ]
 }

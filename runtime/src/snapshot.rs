@@ -311,7 +311,7 @@ impl Snapshot {
 
     /// A window whose time is that of its end, as Go has it of a difference.
     #[cfg_attr(not(feature = "http"), expect(dead_code, reason = "only the server asks"))]
-    pub(crate) fn as_of_its_end(mut self) -> Snapshot {
+    pub(crate) fn dated_at_its_end(mut self) -> Snapshot {
         self.meta.time += self.meta.duration.unwrap_or_default();
         self
     }

@@ -4,12 +4,14 @@ use chapter::{Outcome, create_file, execute, op, rounds};
 #[global_allocator]
 static ALLOCATOR: profiled::Allocator = profiled::Allocator::system();
 
+type Load = fn() -> Outcome;
+
 fn main() -> Outcome {
     profiled::heap::set_rate(8);
     profiled::block::set_rate(2);
     // The book's program sets none, and its files of `mutex` stay empty.
     profiled::mutex::set_fraction(1);
-    let loads: [(&str, fn() -> Outcome); 6] = [
+    let loads: [(&str, Load); 6] = [
         ("goroutine", op::block_profile),
         ("threadcreate", op::block_profile),
         ("heap", op::mem_profile),

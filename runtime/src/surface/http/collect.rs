@@ -69,7 +69,7 @@ pub(super) async fn answer(
                 told.tell(
                     which,
                     || profile.snapshot(),
-                    |delta| shown(delta.as_of_its_end(), noise, idle, format, rows, symbols),
+                    |delta| shown(delta.dated_at_its_end(), noise, idle, format, rows, symbols),
                 )
             })
             .await??
@@ -128,7 +128,7 @@ async fn profile(
         Some((length, Window::Difference)) => {
             let before = off_thread(|| profile.snapshot()).await?;
             wait(length, gone).await?;
-            finish(Box::new(move || Ok(profile.snapshot().delta(&before)?.as_of_its_end()))).await?
+            finish(Box::new(move || Ok(profile.snapshot().delta(&before)?.dated_at_its_end()))).await?
         }
         Some((length, Window::End)) => {
             wait(length, gone).await?;

@@ -87,6 +87,7 @@ pub(crate) fn resident_memory() -> Option<(u64, u64)> {
 }
 
 /// What the system allows, as far as profiling meets its bounds.
+#[cfg_attr(not(feature = "http"), expect(dead_code, reason = "only the server asks"))]
 pub(crate) fn limits() -> Vec<Fact> {
     let limit = |resource, name, help| {
         let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };

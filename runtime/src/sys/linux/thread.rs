@@ -42,6 +42,7 @@ pub(crate) fn is_ours(tid: i32) -> bool {
 }
 
 /// CPU time of those that are ours and alive, in nanoseconds.
+#[cfg_attr(not(feature = "http"), expect(dead_code, reason = "only the server asks"))]
 pub(crate) fn own_cpu_time() -> Option<u64> {
     let ours = OURS.iter().map(|ours| ours.load(Relaxed)).filter(|&tid| tid != 0);
     Some(ours.filter_map(super::timer::cpu_time_of).sum())

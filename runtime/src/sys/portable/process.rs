@@ -64,6 +64,7 @@ pub(crate) fn resident_memory() -> Option<(u64, u64)> {
 }
 
 /// `std` does not tell.
+#[cfg_attr(not(feature = "http"), expect(dead_code, reason = "only the server asks"))]
 pub(crate) fn limits() -> Vec<crate::record::Fact> {
     Vec::new()
 }

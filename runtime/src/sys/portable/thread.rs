@@ -12,6 +12,7 @@ pub(crate) fn note_ours() {}
 pub(crate) fn after_fork_in_child() {}
 
 /// `std` does not tell.
+#[cfg_attr(not(feature = "http"), expect(dead_code, reason = "only the server asks"))]
 pub(crate) fn own_cpu_time() -> Option<u64> {
     None
 }
