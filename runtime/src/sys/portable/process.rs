@@ -69,6 +69,12 @@ pub(crate) fn limits() -> Vec<crate::record::Fact> {
     Vec::new()
 }
 
+/// `std` does not tell.
+#[cfg_attr(not(feature = "http"), expect(dead_code, reason = "only the server asks"))]
+pub(crate) fn kernel_release() -> Option<String> {
+    None
+}
+
 /// Writes `message` to standard error and aborts. No signal handler of ours exists here that could be at fault.
 pub(crate) fn die(message: &str) -> ! {
     eprint!("{message}");
