@@ -11,6 +11,7 @@ use std::marker::PhantomData;
 use std::ptr;
 use std::sync::atomic::{AtomicPtr, AtomicU64, Ordering::Relaxed, Ordering::SeqCst, compiler_fence};
 
+use crate::record::Fact;
 use crate::{local, store};
 
 pub use future::{FutureExt, WithLabels};
@@ -30,6 +31,15 @@ pub(crate) fn losses() -> impl Iterator<Item = String> {
     let full = (left_out > 0).then(|| format!("{left_out} labels left out: their set was full"));
     let many = (dropped > 0).then(|| format!("{dropped} samples lost their labels: too many different sets"));
     full.into_iter().chain(many)
+}
+
+/// The same as figures.
+pub(crate) fn facts() -> Vec<Fact> {
+    let dropped = store::Labels::dropped() as u64;
+    vec![
+        Fact::so_far("labels_left_out_total", "labels left out: their set was full", LEFT_OUT.load(Relaxed)),
+        Fact::so_far("labels_lost_total", "samples that lost their labels: too many different sets", dropped),
+    ]
 }
 
 /// A set of labels, sorted by key.

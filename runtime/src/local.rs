@@ -205,10 +205,6 @@ pub(crate) fn with<R>(f: impl FnOnce(&Local) -> R) -> R {
 }
 
 /// What this thread does from now on is ours and not the program's: hooks only forward.
-#[cfg_attr(
-    all(profiled_portable, not(feature = "http")),
-    expect(dead_code, reason = "without CPU sampling only the server has threads")
-)]
 pub(crate) fn serve() {
     sys::thread::note_ours();
     with(|local| {

@@ -15,7 +15,7 @@ use crate::fork::{Guard, Lock};
 use crate::alive::Wanted;
 use crate::error::{Error, Result};
 use crate::hook::custom::{Key, Members, Tracked};
-use crate::record::Kind;
+use crate::record::{Fact, Kind, Rate};
 use crate::site::{self, FunctionSite, LockSite, Place, late_locks};
 use crate::snapshot::Snapshot;
 use crate::stack;
@@ -59,6 +59,18 @@ pub(crate) trait Source: Sync + RefUnwindSafe {
     #[cfg_attr(not(feature = "http"), expect(dead_code, reason = "only the server asks"))]
     fn rate(&self) -> Option<String> {
         None
+    }
+
+    /// The rate in force, in the unit that [`set_rate`](Self::set_rate) takes; `None` if there is none.
+    #[cfg_attr(not(feature = "http"), expect(dead_code, reason = "only the server asks"))]
+    fn rate_now(&self) -> Option<Rate> {
+        None
+    }
+
+    /// What whoever fills it has to say of itself.
+    #[cfg_attr(not(feature = "http"), expect(dead_code, reason = "only the server asks"))]
+    fn facts(&self) -> Vec<Fact> {
+        Vec::new()
     }
 
     /// Sets the rate, in the profile's own unit: bytes, nanoseconds, one in so many, samples a second.

@@ -138,3 +138,37 @@ pub(crate) mod pseudo {
         })
     }
 }
+
+/// A rate, and what it counts in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg(feature = "enabled")]
+#[cfg_attr(not(feature = "http"), allow(dead_code, reason = "only the server asks"))]
+pub(crate) struct Rate {
+    pub(crate) value: u64,
+    pub(crate) unit: &'static str,
+}
+
+/// A figure on the profiler itself. Its name is one that Prometheus takes, without what all of them begin with.
+#[derive(Clone, Debug, PartialEq)]
+#[cfg(feature = "enabled")]
+#[cfg_attr(not(feature = "http"), allow(dead_code, reason = "only the server asks"))]
+pub(crate) struct Fact {
+    pub(crate) name: &'static str,
+    pub(crate) help: &'static str,
+    pub(crate) value: f64,
+    /// It only grows while the process lives.
+    pub(crate) grows: bool,
+}
+
+#[cfg(feature = "enabled")]
+impl Fact {
+    /// What is so or is not, or how much there is now.
+    pub(crate) fn now(name: &'static str, help: &'static str, value: impl Into<f64>) -> Fact {
+        Fact { name, help, value: value.into(), grows: false }
+    }
+
+    /// How often something happened so far.
+    pub(crate) fn so_far(name: &'static str, help: &'static str, count: u64) -> Fact {
+        Fact { name, help, value: count as f64, grows: true }
+    }
+}

@@ -309,6 +309,20 @@ impl Snapshot {
         Ok(Snapshot::new(meta, rows, self.modules.clone()))
     }
 
+    /// A window whose time is that of its end, as Go has it of a difference.
+    #[cfg_attr(not(feature = "http"), expect(dead_code, reason = "only the server asks"))]
+    pub(crate) fn dated_at_its_end(mut self) -> Snapshot {
+        self.meta.time += self.meta.duration.unwrap_or_default();
+        self
+    }
+
+    /// The same with nothing in it, at an earlier time.
+    #[cfg_attr(not(feature = "http"), expect(dead_code, reason = "only the server asks"))]
+    pub(crate) fn nothing(&self, time: SystemTime) -> Snapshot {
+        let time = time.min(self.meta.time);
+        Snapshot::new(Meta { time, ..self.meta.clone() }, Vec::new(), self.modules.clone())
+    }
+
     /// Folds the smallest rows into one `[other]` until there are at most `limit`. The sums stay.
     #[cfg_attr(not(feature = "http"), expect(dead_code, reason = "only the server asks"))]
     pub(crate) fn cap(&mut self, limit: usize) {

@@ -12,6 +12,7 @@ import unittest
 
 sys.path.insert(0, os.path.dirname(__file__))
 import codesearch_check
+import fleet
 import handler_closure
 import profile
 import validate
@@ -214,6 +215,128 @@ class Tools(unittest.TestCase):
         for broken in (b"\x08", b"\x12\x05\x00", b"\x00\x01", b"\x0b", b"\xff" * 11):
             with self.assertRaises(wire.Malformed):
                 wire.decode(broken)
+
+
+class Fleet(unittest.TestCase):
+    """Each stand-in refuses what the original does, and nothing else. The faults are the validator's, and some more."""
+
+    # By Go's reader, and so by all of them.
+    GO = {"first text", "ids", "text index", "values", "location id", "function id", "no samples' types", "ids twice", "id 0",
+          "truncated", "empty"}
+    # Beyond that.
+    MORE = {
+        "Parca": {"other ids", "mapping id", "keyless label", "one column", "window", "status 204", "status 500"},
+        "Alloy": {"status 500", "other types", "window", "less than before", "a row is gone"},
+        "Pyroscope": {"size", "samples", "label count", "depth", "text length", "type name"},
+        "Collector": {"status 204", "status 500", "utf-8", "mapping id"},
+    }
+
+    @staticmethod
+    def allocs():
+        """What `allocs` answers with: sums of two types that are subtracted."""
+        raw = good()
+        raw["string_table"] += [b"alloc_objects", b"alloc_space"]
+        raw["sample_type"] = [message(wire.VALUE_TYPE, type=15, unit=2), message(wire.VALUE_TYPE, type=16, unit=14)]
+        return raw
+
+    def faults(self):
+        """(name, status, body) of each."""
+        raw = self.allocs()
+        for name, change in validate.CHANGES.items():
+            changed = copy.deepcopy(raw)
+            change(changed)
+            yield name, 200, pack(changed)
+        def column(p):
+            validate.add_labels(p, *[(validate.add_text(p, key), 1, 0) for key in (b"a.b", b"a-b")])
+        def other_ids(p):
+            for row in p["function"]:
+                row["id"] += 10
+            for line in p["location"][0]["line"]:
+                line["function_id"] += 10
+        changes = {
+            "other ids": other_ids,
+            "no samples' types": lambda p: p.update(sample_type=[]),
+            "ids twice": lambda p: p["function"][1].update(id=1),
+            "id 0": lambda p: p["location"][0].update(id=0),
+            "keyless label": lambda p: p["sample"][0]["label"][0].update(key=0),
+            "one column": column,
+            "window": lambda p: p.update(duration_nanos=5),
+            "other types": lambda p: p["sample_type"][0].update(type=1),
+            "less than before": lambda p: p["sample"][0].update(value=[0, 9_000_000]),
+            "a row is gone": lambda p: p.update(sample=[]),
+        }
+        for name, change in changes.items():
+            changed = copy.deepcopy(raw)
+            change(changed)
+            yield name, 200, pack(changed)
+        whole = pack(raw)
+        yield "truncated", 200, whole[:-9]
+        yield "empty", 200, b""
+        yield "status 204", 204, whole
+        yield "status 500", 500, whole
+
+    def refusers(self, status, body):
+        """Those who do not take it; Alloy after an answer that was good."""
+        before = fleet.Answer(200, {}, pack(self.allocs()))
+        refused = set()
+        for reader in (fleet.Parca(), fleet.Alloy(), fleet.Pyroscope(), fleet.Collector()):
+            endpoint = "heap" if reader.name == "Collector" else "allocs"
+            # Only Alloy compares.
+            if reader.name == "Alloy":
+                self.assertEqual(reader.take(endpoint, before), [])
+            if reader.take(endpoint, fleet.Answer(status, {}, body)):
+                refused.add(reader.name)
+        return refused
+
+    def test_all_take_what_is_good(self):
+        self.assertEqual(self.refusers(200, pack(self.allocs())), set())
+
+    def test_each_refuses_what_it_has_to_and_nothing_else(self):
+        for name, status, body in self.faults():
+            expected = {who for who, more in self.MORE.items() if name in self.GO or name in more}
+            # To Alloy another stack is a row that is gone, and another text or line another stack.
+            found = self.refusers(status, body)
+            others = {"Alloy"} if name not in self.MORE["Alloy"] else set()
+            # Without types a sample has too many values.
+            if name == "sample types":
+                expected = set(self.MORE)
+            with self.subTest(name):
+                self.assertEqual(found - others, expected - others)
+
+    def test_each_rule_is_planted(self):
+        planted = {name for name, _, _ in self.faults()}
+        self.assertEqual((self.GO | set().union(*self.MORE.values())) - planted, set())
+
+    def test_a_window_is_told_from_a_sum(self):
+        parca, window = fleet.Parca(), pack({**self.allocs(), "duration_nanos": 7})
+        self.assertEqual(parca.take("profile", fleet.Answer(200, {}, window)), [])
+        self.assertIn("duration_nanos", parca.take("profile", fleet.Answer(200, {}, pack(self.allocs())))[0])
+        self.assertEqual(parca.take("allocs", fleet.Answer(200, {}, window), leaks=True), [])
+        self.assertEqual(dict(parca.paths(leaks=True))["mutex"], "mutex?seconds=10&seconds=10")
+        self.assertEqual(dict(parca.paths())["profile"], "profile?seconds=10")
+
+    def test_a_series_keeps_its_name(self):
+        parca = fleet.Parca()
+        self.assertEqual(parca.take("allocs", fleet.Answer(200, {}, pack(self.allocs()))), [])
+        other = self.allocs()
+        other["period_type"] = other["sample_type"][0]
+        self.assertIn("other series", parca.take("allocs", fleet.Answer(200, {}, pack(other)))[0])
+
+    def test_differences_add_up(self):
+        alloy = fleet.Alloy()
+        for value in (1, 5, 5, 9):
+            raw = self.allocs()
+            raw["sample"][0]["value"] = [value, value * 100]
+            self.assertEqual(alloy.take("allocs", fleet.Answer(200, {}, pack(raw))), [])
+        [sums] = alloy.sums.values()
+        self.assertEqual(sorted(sums.values()), [8, 800])
+        self.assertEqual(list(alloy.balance()), [])
+        # One that is lost on the way is missed.
+        sums[next(iter(sums))] -= 1
+        self.assertEqual(len(list(alloy.balance())), 1)
+        negative = copy.deepcopy(self.allocs())
+        negative["sample"][0]["value"] = [-1, 5]
+        self.assertIn("negative", alloy.take("delta_heap", fleet.Answer(200, {}, pack(negative)))[0])
 
 
 if __name__ == "__main__":

@@ -13,6 +13,9 @@ pub(crate) mod proto;
 mod svg;
 mod text;
 
+#[cfg(all(test, not(profiled_portable)))]
+mod strict_tests;
+
 use std::io::{self, Write};
 
 use flate2::Compression;

@@ -62,6 +62,8 @@ struct Encoder<'a> {
     body: Vec<u8>,
     /// The body of a message within it.
     inner: Vec<u8>,
+    /// Those of the sample being written: the id of the key, the key, the value.
+    labels: Vec<(i64, &'a str, LabelValue<'a>)>,
     strings: Strings,
     /// A table for each epoch that was met; most programs never have a second.
     places: Vec<(u32, Places)>,
@@ -89,6 +91,7 @@ impl<'a> Encoder<'a> {
             out: Vec::with_capacity(CHUNK + CHUNK / 4),
             body: Vec::new(),
             inner: Vec::new(),
+            labels: Vec::new(),
             strings: Strings::new(),
             places: Vec::new(),
             locations: 0,
@@ -135,7 +138,7 @@ impl<'a> Encoder<'a> {
         message(tag, &self.body, &mut self.out);
     }
 
-    fn sample(&mut self, sample: SampleRef<'_>) {
+    fn sample(&mut self, sample: SampleRef<'a>) {
         let stack = sample.row.key.stack;
         let addresses = stack.addresses();
         let mut table = self.table(stack.epoch());
@@ -177,31 +180,47 @@ impl<'a> Encoder<'a> {
         };
         body.truncate(ids.end);
         int64::encode_packed(2, sample.values(), &mut body);
-        for (key, value) in sample.labels() {
-            self.label(key, value, &mut body);
-        }
+        self.labels(sample, &mut body);
         message(field::SAMPLE, &body[start..], &mut self.out);
         self.body = body;
     }
 
-    fn label(&mut self, key: &str, value: LabelValue<'_>, body: &mut Vec<u8>) {
-        self.inner.clear();
-        match value {
-            // An empty text would be read as the number 0.
-            LabelValue::Str("") => return,
-            LabelValue::Str(text) => {
-                let (key, text) = (self.strings.id(&label_key(key)), self.strings.id(text));
-                number(1, key, &mut self.inner);
-                number(2, text, &mut self.inner);
+    fn labels(&mut self, sample: SampleRef<'a>, body: &mut Vec<u8>) {
+        let mut labels = std::mem::take(&mut self.labels);
+        labels.clear();
+        // An empty text would be read as the number 0.
+        let there = sample.labels().filter(|(_, value)| *value != LabelValue::Str(""));
+        labels.extend(there.map(|(key, value)| (self.strings.id(&label_key(key)), key, value)));
+        // A key that comes twice (as it is, or as it is written) would be one column to those who read, with one of the
+        // values. The last one is ours, by whose name readers ask; what the program set goes by another.
+        for at in (0..labels.len().saturating_sub(1)).rev() {
+            let mut other = label_key(labels[at].1);
+            let taken = |id| labels.iter().enumerate().any(|(n, label)| label.0 == id && n != at);
+            if !labels[at + 1..].iter().any(|label| label.0 == labels[at].0) {
+                continue;
             }
-            LabelValue::Num(value, unit) => {
-                let (key, unit) = (self.strings.id(&label_key(key)), self.strings.id(unit));
-                number(1, key, &mut self.inner);
-                number(3, value, &mut self.inner);
-                number(4, unit, &mut self.inner);
-            }
+            let id = loop {
+                other.push('_');
+                let id = self.strings.id(&other);
+                if !taken(id) {
+                    break id;
+                }
+            };
+            labels[at].0 = id;
         }
-        message(3, &self.inner, body);
+        for &(key, _, value) in &labels {
+            self.inner.clear();
+            number(1, key, &mut self.inner);
+            match value {
+                LabelValue::Str(text) => number(2, self.strings.id(text), &mut self.inner),
+                LabelValue::Num(value, unit) => {
+                    number(3, value, &mut self.inner);
+                    number(4, self.strings.id(unit), &mut self.inner);
+                }
+            }
+            message(3, &self.inner, body);
+        }
+        self.labels = labels;
     }
 
     /// Of a stack whose leaf side is our own plumbing, the location it begins with instead, and how many addresses
@@ -281,7 +300,16 @@ impl<'a> Encoder<'a> {
 
     fn function(&mut self, frame: &Frame) -> u64 {
         let strings = [frame.name(), frame.system_name(), frame.file().unwrap_or("")];
-        let key = strings.map(|text| self.strings.id(text));
+        let [mut name, mut system_name, file] = strings.map(|text| self.strings.id(text));
+        // Debug information may have a function without a name, and a reader takes none.
+        if name == 0 {
+            name = self.strings.id("[unknown]");
+        }
+        // A reader that finds them to be the same takes the name for one of C++'s, and cuts it at its brackets.
+        if name == system_name {
+            system_name = 0;
+        }
+        let key = [name, system_name, file];
         let next = self.functions.len() as u64 + 1;
         let id = *self.function_ids.entry(key).or_insert(next);
         if id == next {

@@ -314,6 +314,33 @@ fn plumbing_is_cut_where_it_is_the_leaf() {
     }
 }
 
+/// What the program calls as we do, or writes in two ways that are one, is beside it by another name.
+#[test]
+fn a_key_comes_once() {
+    let labelled = Key {
+        labels: Labels::intern(
+            b"\x04lock\x04mine\x0auser-agent\x01a\x0auser_agent\x01b\x05lock_\x01c\x04kind\x01d",
+        ),
+        lock: Some("orders"),
+        ..Key::of(Stack::intern(&[0x1000], 0))
+    };
+    let mut snapshot = snapshot_of(&[], Kind::Code);
+    snapshot.rows = vec![Row { key: labelled, values: [1, 0, 0, 0] }];
+    let profile = read(&snapshot, Level::Raw);
+    let text = |index: i64| profile.string_table[index as usize].as_str();
+    let labels: Vec<_> =
+        profile.sample[0].label.iter().map(|label| (text(label.key), text(label.str))).collect();
+    let expected = [
+        ("lock__", "mine"),
+        ("user_agent_", "a"),
+        ("user_agent", "b"),
+        ("lock_", "c"),
+        ("kind", "d"),
+        ("lock", "orders"),
+    ];
+    assert_eq!(labels, expected);
+}
+
 #[test]
 fn keys_and_types_are_names() {
     assert_eq!(label_key("user-agent"), "user_agent");

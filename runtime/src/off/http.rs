@@ -105,6 +105,12 @@ impl Handler {
         self
     }
 
+    /// Whether the command line would be told.
+    #[must_use]
+    pub fn cmdline(self, _on: bool) -> Self {
+        self
+    }
+
     /// Serves nothing, and binds nothing.
     ///
     /// # Errors
@@ -112,6 +118,26 @@ impl Handler {
     #[inline(always)]
     pub fn serve(self, _addr: impl ToAddr) -> Result<Server> {
         Ok(Server { addr: Addr(()) })
+    }
+}
+
+#[cfg(feature = "axum")]
+#[path = "../surface/http/axum.rs"]
+pub mod axum;
+#[cfg(feature = "tower")]
+#[path = "../surface/http/tower.rs"]
+pub mod tower;
+
+/// As in the other half, which looks at it.
+#[cfg(feature = "axum")]
+#[derive(Clone, Debug)]
+struct Original(#[expect(dead_code, reason = "here nobody does")] ::http::Uri);
+
+#[cfg(feature = "axum")]
+impl Handler {
+    /// Where the pages would lie.
+    fn path(&self) -> &str {
+        "/debug/pprof"
     }
 }
 

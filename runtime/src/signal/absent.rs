@@ -9,7 +9,7 @@ use crate::alive::{self, Alive, Tags, Wanted};
 use crate::error::{Error, Result};
 use crate::hook::task;
 use crate::profile::{Entry, How, Profile, Recording, Source, View};
-use crate::record::ValueType;
+use crate::record::{Rate, ValueType};
 use crate::snapshot::{Meta, Places, Shape, Snapshot};
 
 /// Samples a second, unless asked otherwise.
@@ -141,6 +141,10 @@ impl Source for Cpu {
 
     fn is_started(&self) -> bool {
         true
+    }
+
+    fn rate_now(&self) -> Option<Rate> {
+        Some(Rate { value: 0, unit: "samples a second of CPU time, always" })
     }
 
     fn set_rate(&self, rate: u64) -> Result<()> {

@@ -17,11 +17,13 @@ mod sampler;
 mod threads;
 mod wall;
 
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use crate::error::{Error, Result};
 use crate::fork::Lock;
 use crate::profile::{Entry, How, Profile, Recording, Source};
+use crate::record::{Fact, Rate};
 use crate::snapshot::Snapshot;
 pub use dump::dump;
 pub(crate) use dump::stack_of;
@@ -225,6 +227,31 @@ impl Source for Cpu {
     /// While it is sampled all the time, a window is the difference of two looks.
     fn is_started(&self) -> bool {
         SAMPLER.lock().continuous().is_none()
+    }
+
+    fn rate_now(&self) -> Option<Rate> {
+        Some(Rate {
+            value: SAMPLER.lock().continuous().map_or(0, |session| u64::from(session.options.hz)),
+            unit: "samples a second of CPU time, always",
+        })
+    }
+
+    fn facts(&self) -> Vec<Fact> {
+        vec![
+            Fact::now(
+                "cpu_sessions",
+                "CPU profiles that are being taken",
+                SAMPLER.lock().sessions.len() as u32,
+            ),
+            Fact {
+                value: sampler::LOST.load(Relaxed) as f64 / 1e9,
+                ..Fact::so_far(
+                    "cpu_lost_seconds_total",
+                    "CPU time whose samples found no room in the ring",
+                    0,
+                )
+            },
+        ]
     }
 
     fn set_rate(&self, rate: u64) -> Result<()> {

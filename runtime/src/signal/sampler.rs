@@ -1,6 +1,6 @@
 //! The one sampler behind all sessions, and the thread that empties the ring.
 use std::collections::HashMap;
-use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::thread::Thread;
 use std::time::{Duration, Instant, SystemTime};
 use std::{fmt, io};
@@ -39,6 +39,9 @@ const QUIET: u64 = 50_000_000;
 const MANY: usize = 1000;
 /// CPU time without a tick of the process's timer, and two periods, that prove that the kernel has dropped it.
 const DROPPED: u64 = 20_000_000;
+
+/// Nanoseconds whose samples found no room, since the process began.
+pub(super) static LOST: AtomicU64 = AtomicU64::new(0);
 
 /// Everything about the sampler that is running.
 pub(super) struct Sampler {
@@ -252,6 +255,7 @@ impl Sampler {
             }
         });
         if lost > 0 {
+            LOST.fetch_add(lost, Relaxed);
             self.threads.forgive();
             self.each_of_cpu(|aggregate| aggregate.add_lost(lost));
         }

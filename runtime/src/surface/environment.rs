@@ -3,16 +3,12 @@
 //! Called once, by a program's `main`. Nothing in here panics or stops a program: what cannot be had is told on
 //! standard error, in one line that names the variable, and the rest goes on.
 use std::ffi::OsString;
-use std::fmt;
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, BufWriter};
-use std::path::{Path, PathBuf};
+use std::{fmt, io};
 
+use super::file::{self, Files, Output};
 use super::http::{Handler, Server};
-use crate::encode::Format;
 use crate::error::{Error, Result};
-use crate::profile::{How, Recording, Source, lookup};
-use crate::snapshot::Snapshot;
+use crate::profile::{How, Source, lookup};
 
 /// Does what the environment asks for, until the result is dropped.
 ///
@@ -35,10 +31,24 @@ use crate::snapshot::Snapshot;
 /// nothing is served.
 ///
 /// Files are gzipped protobuf, what `pprof` reads. They are written beside their place, under a name that ends in the
-/// process's id and `.tmp`, and renamed when they are whole: whoever reads sees the old one or the new one. Where the
-/// file's folder cannot be written to, or the name is that of something else than a file, is found here and not at the
-/// end. A guard that is never dropped (`std::process::exit`, a signal that kills) writes nothing, and neither does one
-/// in a forked child. The rates, and the profile `cpu`, stay as they are when the guard is dropped.
+/// process's id and `.tmp`, and renamed when they are whole: whoever reads sees the old one or the new one, also when the
+/// disk is full. Where the file's folder cannot be written to, or the name is that of something else than a file, is found
+/// here and not at the end. The rates, and the profile `cpu`, stay as they are when the guard is dropped.
+///
+/// # How a program ends
+///
+/// | it ends by | what becomes of the files |
+/// |---|---|
+/// | the guard's drop, a panic that unwinds past it too | written |
+/// | `std::process::exit`, with the guard still there | written, on Linux |
+/// | `SIGTERM` that nobody handled when this was called, and nobody does when it comes | written by a thread `profiled-files`, which then has the signal do what it does by default: the parent sees a process that `SIGTERM` has ended. A second `SIGTERM` ends it at once. On Linux |
+/// | `SIGTERM` that the program handles, before this is called or after it, by a handler that calls ours too | nothing happens here: the program goes on, and drops the guard in its own time |
+/// | a panic, with `panic = "abort"` | written before the process ends: a panic hook, which calls the one before it first |
+/// | a panic that unwinds | the first one has the heap written as it is then. If it is this guard's own thread that unwinds, that is what stays; otherwise what is written at the end takes its place |
+/// | a panic within a panic; `abort`; other signals | only what a first panic has written of the heap |
+///
+/// Nothing of this runs in a signal handler but a `write` to a pipe. Whoever ends the process waits for at most 10 s. A
+/// forked child writes nothing; `SIGTERM` ends it at once.
 ///
 /// # Errors
 /// None: what is not understood or cannot be had is told on standard error, in one line that names the variable and its
@@ -61,7 +71,9 @@ pub fn init() -> Guard {
     if let Some(server) = &server {
         tell(format_args!("serving /debug/pprof/ at {}", server.local_addr()));
     }
-    Guard { process: std::process::id(), server, cpu, heap }
+    let wanted = cpu.is_some() || heap.is_some();
+    let files = wanted.then(|| file::add(Files { cpu, heap })).flatten();
+    Guard { process: std::process::id(), server, files }
 }
 
 /// What [`init`] began. Dropping it stops the server and writes the files.
@@ -69,36 +81,25 @@ pub fn init() -> Guard {
 pub struct Guard {
     process: u32,
     server: Option<Server>,
-    cpu: Option<(Output, Box<dyn Recording>)>,
-    heap: Option<Output>,
+    /// What it is known by where they are.
+    files: Option<u64>,
 }
 
 impl Drop for Guard {
     fn drop(&mut self) {
-        let Guard { process, server, cpu, heap } = self;
         // A forked child has a copy of this; the files are the parent's.
-        if *process != std::process::id() {
-            return;
+        if self.process == std::process::id()
+            && let Some(files) = self.files
+        {
+            file::finish(files);
         }
-        if let Some((output, recording)) = cpu.take() {
-            output.save("PROFILED_CPU", || Ok(recording.finish()));
-        }
-        if let Some(output) = heap.take() {
-            output.save("PROFILED_HEAP", || {
-                lookup("heap").map(|profile| profile.snapshot()).ok_or_else(missing)
-            });
-        }
-        drop(server.take());
+        // The server stops when it is dropped.
     }
 }
 
 impl fmt::Debug for Guard {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Guard")
-            .field("server", &self.server)
-            .field("cpu", &self.cpu.as_ref().map(|(output, _)| output))
-            .field("heap", &self.heap)
-            .finish_non_exhaustive()
+        f.debug_struct("Guard").field("server", &self.server).finish_non_exhaustive()
     }
 }
 
@@ -115,7 +116,7 @@ fn wanted<T>(variable: &str, get: impl FnOnce(OsString) -> Result<T>) -> Option<
 }
 
 /// One line for people.
-fn tell(what: fmt::Arguments<'_>) {
+pub(super) fn tell(what: fmt::Arguments<'_>) {
     use io::Write as _;
     // Not `eprintln`, which panics where standard error is closed.
     _ = writeln!(io::stderr(), "profiled: {what}");
@@ -133,7 +134,7 @@ fn source(profile: &str) -> Result<&'static dyn Source> {
     lookup(profile).and_then(|profile| profile.source()).ok_or_else(missing)
 }
 
-fn missing() -> Error {
+pub(super) fn missing() -> Error {
     Error::Unsupported("this build has no such profile")
 }
 
@@ -152,58 +153,4 @@ fn serve(address: OsString) -> Result<Server> {
         Some(token) => Handler::new().token(token.into_string().map_err(|_| no_text("PROFILED_TOKEN"))?),
     };
     handler.serve(address)
-}
-
-/// A file that will be written.
-#[derive(Debug)]
-struct Output {
-    path: PathBuf,
-    /// Where it is written before it is renamed: the same folder.
-    unfinished: PathBuf,
-}
-
-impl Output {
-    /// Sees that it can be written.
-    fn at(path: OsString) -> Result<Output> {
-        // The program may go to another directory meanwhile.
-        let path = std::path::absolute(path)?;
-        let other = fs::metadata(&path).is_ok_and(|found| !found.is_file());
-        let Some(name) = path.file_name().filter(|_| !other) else {
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a file's name").into());
-        };
-        let mut unfinished = name.to_owned();
-        unfinished.push(format!(".{}.tmp", std::process::id()));
-        let unfinished = path.with_file_name(unfinished);
-        drop(create(&unfinished)?);
-        fs::remove_file(&unfinished)?;
-        Ok(Output { path, unfinished })
-    }
-
-    /// Writes it, or says why not.
-    fn save(self, variable: &str, snapshot: impl FnOnce() -> Result<Snapshot>) {
-        if let Err(error) = snapshot().and_then(|snapshot| self.write(&snapshot)) {
-            _ = fs::remove_file(&self.unfinished);
-            tell(format_args!("{variable}={:?}: {error}", self.path));
-        }
-    }
-
-    fn write(&self, snapshot: &Snapshot) -> Result<()> {
-        let mut file = BufWriter::new(create(&self.unfinished)?);
-        snapshot.write(&mut file, Format::Pprof)?;
-        drop(file.into_inner().map_err(io::IntoInnerError::into_error)?);
-        Ok(fs::rename(&self.unfinished, &self.path)?)
-    }
-}
-
-/// A new file; what another process of this id has left behind makes room. Never one that a link leads to.
-fn create(path: &Path) -> io::Result<File> {
-    let mut options = OpenOptions::new();
-    options.write(true).create_new(true);
-    match options.open(path) {
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-            fs::remove_file(path)?;
-            options.open(path)
-        }
-        opened => opened,
-    }
 }

@@ -5,5 +5,6 @@
 #[cfg(feature = "criterion")]
 pub mod criterion;
 pub(crate) mod environment;
+mod file;
 pub mod http;
 mod write;

@@ -262,14 +262,24 @@ impl<'a> SampleRef<'a> {
 /// The name of the function at `address` now, for `/debug/pprof/symbol`: the outermost one of those inlined there.
 #[cfg_attr(not(feature = "http"), expect(dead_code, reason = "only the server asks"))]
 pub(crate) fn name_of(address: u64) -> Option<String> {
+    Some(outermost(address, Level::Names)?.name().to_owned())
+}
+
+/// Whether there is a line of source for `address`: what debug information is for.
+#[cfg_attr(not(feature = "http"), expect(dead_code, reason = "only the server asks"))]
+pub(crate) fn has_line(address: u64) -> bool {
+    outermost(address, Level::Lines).is_some_and(|frame| frame.line() > 0)
+}
+
+/// The function that the code at `address` is of, as if nothing were inlined.
+fn outermost(address: u64, level: Level) -> Option<Frame> {
     let modules = crate::stack::modules();
     let (index, module) = modules
         .modules
         .iter()
         .enumerate()
         .find(|(_, module)| module.last_epoch == u32::MAX && module.contains(address))?;
-    let frames = resolve::resolve(address, module, index == 0, Level::Names);
-    frames.last().map(|frame| frame.name().to_owned())
+    resolve::resolve(address, module, index == 0, level).last().cloned()
 }
 
 #[cfg(all(test, not(profiled_portable)))]

@@ -78,6 +78,7 @@ fn a_page_of_another_site_cannot_post() {
     let link =
         [("Sec-Fetch-Site", "cross-site"), ("Sec-Fetch-Mode", "navigate"), ("Sec-Fetch-Dest", "document")];
     assert_eq!(ask(addr(&server), "GET", "/debug/pprof/", &link, "").status, 200);
+    assert_eq!(post(&link).status, 403, "nor a form of its");
 }
 
 #[test]

@@ -112,6 +112,105 @@ fn a_script_in_a_name() {
     });
 }
 
+/// A body is refused by its length, before it is read, whoever reads bodies and who does not.
+#[test]
+fn a_hundred_megabytes() {
+    against(|addr| {
+        let before = resident();
+        for page in ["symbol", "rates", "conns", ""] {
+            let mut stream = connect(addr);
+            let length = 100 << 20;
+            let head = format!(
+                "POST /debug/pprof/{page} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {length}\r\n\r\n"
+            );
+            stream.write_all(head.as_bytes()).unwrap();
+            let chunk = vec![b'1'; 1 << 20];
+            let sent = (0..100).take_while(|_| stream.write_all(&chunk).is_ok()).count();
+            assert!(sent < 100, "{page}: it reads all that it is sent");
+        }
+        assert!(resident() < before + (64 << 20), "{} MB more", (resident() - before) >> 20);
+    });
+}
+
+/// Bytes of memory that this process has.
+fn resident() -> usize {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    line.map_or(0, |line| line.trim().trim_end_matches(" kB").parse::<usize>().unwrap() << 10)
+}
+
+/// A thousand at a time, silent, halfway through a request, or gone without a word: those who are let in keep their
+/// places, the others are told, and nobody costs much.
+#[test]
+fn a_thousand_connections() {
+    against(|addr| {
+        // Threads of the server's are there, and the pages have been made once.
+        assert_eq!(get(addr, "").status, 200);
+        let before = resident();
+        let all: Vec<_> = (0..1000)
+            .filter_map(|n| {
+                // The listener's queue may be full for a moment.
+                let mut stream = std::net::TcpStream::connect_timeout(&addr, Duration::from_secs(10)).ok()?;
+                _ = match n % 4 {
+                    0 => Ok(()),
+                    1 => stream.write_all(b"GET /debug/pprof/conns HTTP/1.1\r\nHost: loc"),
+                    2 => stream.write_all(
+                        b"POST /debug/pprof/symbol HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\n0",
+                    ),
+                    _ => stream.write_all(b"GET /debug/pprof/conns HTTP/1.1\r\nHost: localhost\r\n\r\n"),
+                };
+                Some(stream)
+            })
+            .collect();
+        assert!(all.len() > 900, "{}", all.len());
+        let full = || get(addr, "conns").status;
+        let begin = Instant::now();
+        while !matches!(full(), 0 | 503) {
+            assert!(begin.elapsed() < Duration::from_secs(20), "there is a place for everybody");
+        }
+        let more = resident().saturating_sub(before);
+        // What 256 connections may hold of headers and bodies, and the sockets of both sides.
+        assert!(more < 64 << 20, "{} MB more", more >> 20);
+        drop(all);
+        let begin = Instant::now();
+        while full() != 200 {
+            assert!(begin.elapsed() < Duration::from_secs(20), "their places are not free again");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    });
+}
+
+/// Values that are numbers, and none that anybody can wait for.
+#[test]
+fn no_number() {
+    against(|addr| {
+        let begin = Instant::now();
+        for seconds in [
+            "NaN", "-NaN", "nan", "-0", "0.0", "-0.0", "inf", "-inf", "1e-999", "0x10", "1_0", "%31%00",
+            "\u{661}",
+        ] {
+            for page in ["conns", "profile", "heap", "goroutine", "delta_heap"] {
+                let answer = get(addr, &format!("{page}?seconds={}", seconds.replace('\u{661}', "%D9%A1")));
+                assert_eq!(answer.status, 400, "{page}?seconds={seconds}: {}", answer.text());
+                assert!(answer.text().contains("\"seconds\""), "{}", answer.text());
+            }
+        }
+        for query in
+            ["age=NaN", "age=-1", "age=1e999", "stuck=inf", "rows=1e3", "rows=99999999999999999999", "hz=-0"]
+        {
+            let page = if query.starts_with("hz") {
+                "profile"
+            } else if query.starts_with("stuck") {
+                "goroutine"
+            } else {
+                "heap"
+            };
+            assert_eq!(get(addr, &format!("{page}?{query}")).status, 400, "{page}?{query}");
+        }
+        assert!(begin.elapsed() < Duration::from_secs(20), "{:?}", begin.elapsed());
+    });
+}
+
 /// A client that asks for the impossible is told at once.
 #[test]
 fn a_very_long_window() {

@@ -35,6 +35,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("prost::", &["encode"]),
     ("flate2::", &["encode"]),
     ("hyper::", &["surface"]),
+    ("tower_service::", &["surface"]),
     // `on` has a module of that name.
     ("tokio::", &["surface", "hook", "on"]),
     ("parking_lot::", &["hook"]),

@@ -8,12 +8,12 @@ use super::{BIRTH, BUCKETS, LIVE, LOST, birth, peak, peak_file, rate, stats};
 use crate::error::Result;
 use crate::profile::{Entry, Profile, Source, View};
 use crate::rate::allocation_weight;
-use crate::record::ValueType;
+use crate::record::{Fact, Rate, ValueType};
 use crate::site::FunctionSite;
 use crate::snapshot::{self, Meta, Places, Row, Shape, Snapshot};
 use crate::store::bucket::{Blocks, Bucket, Key};
 use crate::store::{Labels, Stack};
-use crate::{Format, clock, label, stack};
+use crate::{Format, clock, label, local, stack};
 
 /// Writes the profile `heap` as gzipped protobuf.
 ///
@@ -63,6 +63,49 @@ impl Source for Heap {
 
     fn has_view(&self, view: View) -> bool {
         matches!(view, View::OlderThan(_) | View::Peak)
+    }
+
+    fn rate_now(&self) -> Option<Rate> {
+        // One rate, by one name.
+        let rate = Rate { value: rate(), unit: "mean bytes between two samples" };
+        self.default_type.is_none().then_some(rate)
+    }
+
+    /// Of the two profiles one speaks for the heap, the other for what all have in common.
+    fn facts(&self) -> Vec<Fact> {
+        if self.default_type.is_some() {
+            return label::facts();
+        }
+        let stats = stats::stats();
+        let installed = local::metered().bytes > 0 || stats.samples > 0;
+        vec![
+            Fact::now(
+                "allocator_installed",
+                "1 if the program's allocator is profiled::Allocator",
+                installed,
+            ),
+            Fact::now(
+                "table_bytes",
+                "memory of the profiler's own tables, reserved or used",
+                stats.table_bytes as f64,
+            ),
+            Fact::now("heap_samples", "sampled blocks that are alive", stats.samples as f64),
+            Fact::so_far(
+                "heap_samples_lost_total",
+                "samples lost: no room in the table of live blocks",
+                stats.lost_samples,
+            ),
+            Fact::so_far(
+                "heap_samples_folded_total",
+                "samples folded into [other]: too many different rows",
+                BUCKETS.folded() as u64,
+            ),
+            Fact::so_far(
+                "stacks_folded_total",
+                "stacks folded into [other] in all profiles: too many different ones",
+                Stack::folded() as u64,
+            ),
+        ]
     }
 
     fn set_rate(&self, rate: u64) -> crate::error::Result<()> {

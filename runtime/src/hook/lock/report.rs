@@ -8,7 +8,7 @@ use super::meter::Stats;
 use super::waiting;
 use crate::hook::interpose;
 use crate::profile::{Entry, Profile, Source, View};
-use crate::record::{Kind, ValueType, pseudo};
+use crate::record::{Fact, Kind, Rate, ValueType, pseudo};
 use crate::site::LockSite;
 use crate::snapshot::{self, Column, MAX_VALUES, Meta, Places, Row, Shape, Snapshot, Table, Unit};
 use crate::store::bucket::{Bucket, Buckets};
@@ -56,6 +56,21 @@ impl Source for Block {
 
     fn has_view(&self, view: View) -> bool {
         view == View::Waiting
+    }
+
+    fn rate_now(&self) -> Option<Rate> {
+        Some(Rate { value: BLOCK_RATE.load(Relaxed), unit: "mean nanoseconds waited between two samples" })
+    }
+
+    fn facts(&self) -> Vec<Fact> {
+        vec![
+            Fact::now("interpose_active", "1 if waits of the whole process are seen", interpose::is_active()),
+            Fact::so_far(
+                "waits_unseen_total",
+                "waits not shown while they lasted: too many at once",
+                waiting::unseen(),
+            ),
+        ]
     }
 
     fn set_rate(&self, rate: u64) -> crate::error::Result<()> {
@@ -128,6 +143,10 @@ impl Source for Mutexes {
         comments.extend(interpose::comments());
         comments.extend(label::losses());
         finish(name, rows, Shape::Contention { mutex: true }, comments, None)
+    }
+
+    fn rate_now(&self) -> Option<Rate> {
+        Some(Rate { value: MUTEX_FRACTION.load(Relaxed), unit: "contentions, of which one is sampled" })
     }
 
     fn set_rate(&self, rate: u64) -> crate::error::Result<()> {

@@ -10,9 +10,9 @@ use bytes::Bytes;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::engine::off_thread;
-use super::index;
 use super::plan::{Page, Plan, Request, Window};
 use super::reply::{Body, Content, Refusal, response};
+use super::{index, rates, status};
 use crate::encode::Format;
 use crate::error::{Error, Result};
 use crate::snapshot::Snapshot;
@@ -45,7 +45,9 @@ pub(super) async fn answer(
     }
     let bytes = match plan.page {
         Page::Redirect(_) => Vec::new(),
-        Page::Index { host, prefix } => off_thread(move || index::page(&host, &prefix).into_bytes()).await?,
+        Page::Index { host, prefix, cmdline } => {
+            off_thread(move || index::page(&host, &prefix, cmdline).into_bytes()).await?
+        }
         Page::Cmdline => cmdline(),
         Page::Symbol(query) => {
             let permit = permit()?;
@@ -59,6 +61,27 @@ pub(super) async fn answer(
             .await?
         }
         Page::Profile(request) => profile(request, permit()?, gone).await?,
+        Page::Since(which, told, request) => {
+            let permit = permit()?;
+            off_thread(move || {
+                let _permit = permit;
+                let Request { profile, format, rows, symbols, noise, idle, .. } = request;
+                told.tell(
+                    which,
+                    || profile.snapshot(),
+                    |delta| shown(delta.dated_at_its_end(), noise, idle, format, rows, symbols),
+                )
+            })
+            .await??
+        }
+        Page::Status(prometheus) => off_thread(move || status::page(prometheus).into_bytes()).await?,
+        Page::Rates(wanted) => {
+            let set = move || match wanted {
+                Some(wanted) => rates::set(&wanted, &body),
+                None => Ok(()),
+            };
+            off_thread(move || set().map(|()| rates::page().into_bytes())).await??
+        }
     };
     Ok(response(StatusCode::OK, &content, bytes))
 }
@@ -80,12 +103,7 @@ async fn profile(
     let finish = |collect: Box<dyn FnOnce() -> Result<Snapshot> + Send>| {
         off_thread(move || {
             let _permit = permit;
-            let mut snapshot = collect()?;
-            if !noise {
-                snapshot.hide_noise();
-            }
-            snapshot.show_idle(idle);
-            encode(snapshot, format, rows, symbols)
+            shown(collect()?, noise, idle, format, rows, symbols)
         })
     };
     let bytes = match window {
@@ -110,7 +128,7 @@ async fn profile(
         Some((length, Window::Difference)) => {
             let before = off_thread(|| profile.snapshot()).await?;
             wait(length, gone).await?;
-            finish(Box::new(move || profile.snapshot().delta(&before))).await?
+            finish(Box::new(move || Ok(profile.snapshot().delta(&before)?.dated_at_its_end()))).await?
         }
         Some((length, Window::End)) => {
             wait(length, gone).await?;
@@ -127,6 +145,27 @@ async fn wait(length: Duration, gone: impl Future<Output = Refusal>) -> Result<(
         Ok(refusal) => Err(refusal),
         Err(_) => Ok(()),
     }
+}
+
+/// As it was asked for.
+fn shown(
+    mut snapshot: Snapshot,
+    noise: bool,
+    idle: Option<bool>,
+    format: Format,
+    rows: usize,
+    symbols: Level,
+) -> Result<Vec<u8>> {
+    if !noise {
+        snapshot.hide_noise();
+    }
+    snapshot.show_idle(idle);
+    encode(snapshot, format, rows, symbols)
+}
+
+/// How many collections are running.
+pub(super) fn running() -> usize {
+    MAX_COLLECTIONS - COLLECTIONS.available_permits()
 }
 
 /// Writes `snapshot` with at most `rows` rows (0: all of them, however many bytes that makes).
@@ -162,11 +201,18 @@ fn cmdline() -> Vec<u8> {
     arguments.join(&0)
 }
 
+/// What Go's reader takes for an address, and what it says of more.
+const MAX_WORD: usize = 4096;
+
 /// Answers in gperftools' form: a first line that says there are symbols, then a line for each address that has a
 /// name. Addresses are joined by `+`, in hex or decimal, and looked up as they are given.
 fn symbols(addresses: &[u8], name_of: impl Fn(u64) -> Option<String>) -> Vec<u8> {
     let mut text = String::from("num_symbols: 1\n");
     for word in addresses.split(|&byte| byte == b'+') {
+        if word.len() >= MAX_WORD {
+            text.push_str("reading request: bufio: buffer full\n");
+            break;
+        }
         let address = std::str::from_utf8(word.trim_ascii()).ok().and_then(|word| {
             match word.strip_prefix("0x").or_else(|| word.strip_prefix("0X")) {
                 Some(hex) => u64::from_str_radix(hex, 16).ok(),

@@ -24,7 +24,7 @@ impl Server {
 }
 
 pub(super) fn serve(rules: Arc<Rules>, target: Target) -> Result<Server> {
-    let Rules { prefix: _, token: _, hosts: _, remote: _ } = &*rules;
+    let Rules { prefix: _, token: _, hosts: _, remote: _, cmdline: _ } = &*rules;
     let unknown = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
     let place = match target {
         Target::Tcp(addresses) => Place::Tcp(addresses.first().copied().unwrap_or(unknown)),

@@ -23,14 +23,26 @@ pub(super) struct Rules {
     /// In lower case, without port.
     pub(super) hosts: Vec<String>,
     pub(super) remote: bool,
+    pub(super) cmdline: bool,
+    /// What `/delta_heap` and its like have told.
+    #[cfg(all(feature = "enabled", feature = "http"))]
+    pub(super) told: Arc<super::since::Told>,
 }
 
 impl Handler {
     /// Everything under `/debug/pprof/`, for this machine.
     pub fn new() -> Self {
-        let rules =
-            Rules { prefix: "/debug/pprof".to_owned(), token: None, hosts: Vec::new(), remote: false };
-        Handler { rules: Arc::new(rules) }
+        Handler {
+            rules: Arc::new(Rules {
+                prefix: "/debug/pprof".to_owned(),
+                token: None,
+                hosts: Vec::new(),
+                remote: false,
+                cmdline: true,
+                #[cfg(all(feature = "enabled", feature = "http"))]
+                told: Arc::default(),
+            }),
+        }
     }
 
     /// Serves the pages under another path than `/debug/pprof`, such as `/d/pprof`.
@@ -63,6 +75,13 @@ impl Handler {
         self.with(|rules| rules.hosts.push(name))
     }
 
+    /// Whether `/cmdline` tells the arguments that the program was started with, as Go does. Default: it does. Whoever
+    /// passes secrets there turns it off; then it is a 404, and `pprof` shows no command line.
+    #[must_use]
+    pub fn cmdline(self, on: bool) -> Self {
+        self.with(|rules| rules.cmdline = on)
+    }
+
     /// Serves it at `addr` until the result is dropped; see [`serve`](super::serve).
     ///
     /// # Errors
@@ -73,8 +92,20 @@ impl Handler {
         super::server::serve(self.rules, addr.resolve()?)
     }
 
+    /// Where the pages lie, without a slash at the end.
+    #[cfg(feature = "axum")]
+    pub(super) fn path(&self) -> &str {
+        &self.rules.prefix
+    }
+
     fn with(mut self, change: impl FnOnce(&mut Rules)) -> Self {
-        change(Arc::make_mut(&mut self.rules));
+        let rules = Arc::make_mut(&mut self.rules);
+        change(rules);
+        #[cfg(all(feature = "enabled", feature = "http"))]
+        {
+            // Another handler from here on, which has told nobody anything.
+            rules.told = Arc::default();
+        }
         self
     }
 }
@@ -129,6 +160,7 @@ impl fmt::Debug for Handler {
             .field("token", &self.rules.token.as_ref().map(|_| "..")) // not into anybody's log
             .field("hosts", &self.rules.hosts)
             .field("allow_remote", &self.rules.remote)
+            .field("cmdline", &self.rules.cmdline)
             .finish()
     }
 }

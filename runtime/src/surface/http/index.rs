@@ -4,18 +4,26 @@
 use std::fmt::{self, Write as _};
 
 use super::params::encode;
+use super::since;
+use crate::encode::{Format, supported};
 use crate::profile::{Profile, profiles};
 use crate::record::Kind;
 
 /// The page. `host` is what the client calls this server by.
-pub(super) fn page(host: &str, prefix: &str) -> String {
+pub(super) fn page(host: &str, prefix: &str, cmdline: bool) -> String {
     let mut page = String::new();
     // Writing to a string cannot fail.
-    _ = write_page(&mut page, host, prefix, &profiles());
+    _ = write_page(&mut page, host, prefix, cmdline, &profiles());
     page
 }
 
-fn write_page(page: &mut String, host: &str, prefix: &str, profiles: &[&'static Profile]) -> fmt::Result {
+fn write_page(
+    page: &mut String,
+    host: &str,
+    prefix: &str,
+    cmdline: bool,
+    profiles: &[&'static Profile],
+) -> fmt::Result {
     let program = std::env::current_exe().ok();
     let program = program.as_deref().and_then(|path| path.file_name()).unwrap_or_default().to_string_lossy();
     let program = Html(&program);
@@ -35,28 +43,41 @@ fn write_page(page: &mut String, host: &str, prefix: &str, profiles: &[&'static 
         write!(
             page,
             "<h2>{title}</h2>\n<table>\n<thead><tr><th class=\"n\">Count</th><th>Profile</th><th>Rate</th>\
-             <th>Get</th></tr></thead>\n<tbody>\n"
+             <th>Text</th><th>Download</th><th>What comes now</th></tr></thead>\n<tbody>\n"
         )?;
         for profile in rows {
             row(page, profile)?;
         }
         page.write_str("</tbody>\n</table>\n")
     };
+    page.write_str("<p>Types of profiles available:</p>\n")?;
     section(page, "Profiles", Kind::Predefined)?;
     section(page, "Locks", Kind::Lock)?;
     section(page, "Functions", Kind::Function)?;
     section(page, "The program's own", Kind::Custom)?;
     page.write_str("<h2>Also</h2>\n<ul>\n")?;
-    if profiles.iter().any(|profile| profile.name() == "cpu") {
+    let has = |name: &str| profiles.iter().any(|profile| profile.name() == name);
+    if has("cpu") {
         page.write_str(
             "<li><a href=\"profile?seconds=5\" download>profile</a>: CPU, for as long as <code>seconds</code> says \
              (30).</li>\n",
         )?;
     }
+    if has("goroutine") {
+        page.write_str(
+            "<li><a href=\"goroutine?debug=2\">full goroutine stack dump</a>: every thread and task.</li>\n",
+        )?;
+    }
+    if cmdline {
+        page.write_str("<li><a href=\"cmdline\">cmdline</a>: the command line of this process.</li>\n")?;
+    }
     write!(
         page,
-        "<li><a href=\"cmdline\">cmdline</a>: the command line of this process.</li>\n\
-         <li><a href=\"symbol\">symbol</a>: names for addresses, by GET or POST.</li>\n</ul>\n\
+        "<li><a href=\"symbol\">symbol</a>: names for addresses, by GET or POST.</li>\n\
+         <li><a href=\"rates\">rates</a>: how often samples are taken; POST sets, \
+         <code>curl -d heap=65536 http://{host}{prefix}/rates</code>.</li>\n\
+         <li><a href=\"status\">status</a>: what works here, what was lost, what the profiler takes; \
+         <a href=\"status?format=prometheus\">for Prometheus</a>.</li>\n</ul>\n\
          <p>To look around: <code>go tool pprof http://{host}{prefix}/heap</code></p>\n</body>\n</html>\n",
         host = Html(host),
         prefix = Html(prefix),
@@ -78,21 +99,27 @@ fn row(page: &mut String, profile: &Profile) -> fmt::Result {
     }
     let source = profile.source();
     let rate = source.and_then(|source| source.rate()).unwrap_or_default();
-    write!(page, "</div></td><td>{}</td><td><a href=\"{link}\" download>pprof</a>", Html(&rate))?;
-    if matches!(name, "deadlock" | "goroutine" | "threads" | "tasks") {
-        write!(page, " <a href=\"{link}?debug=2\">full</a>")?;
+    write!(
+        page,
+        "</div></td><td>{}</td>\
+         <td><a href=\"{link}?debug=1\">debug=1</a> <a href=\"{link}?debug=2\">2</a> \
+         <a href=\"{link}?format=folded\">folded</a></td>\
+         <td><a href=\"{link}\" download>pprof</a>",
+        Html(&rate),
+    )?;
+    if supported(Format::Svg).is_ok() {
+        write!(page, " <a href=\"{link}?format=svg\">flame graph</a>")?;
     }
-    match source {
-        Some(source) if source.is_started() => {
-            write!(
-                page,
-                " <a href=\"{link}?seconds=5\" download>5&nbsp;s</a> <a href=\"{link}?seconds=30\" download>30&nbsp;s</a>"
-            )?;
+    page.write_str("</td><td>")?;
+    // A state has no more to say in a while than it has now.
+    let moves = source.is_some_and(|source| source.is_started() || source.is_cumulative());
+    if moves {
+        for seconds in [5, 30] {
+            write!(page, "<a href=\"{link}?seconds={seconds}\" download>{seconds}&nbsp;s</a> ")?;
         }
-        Some(source) if source.is_cumulative() => {
-            write!(page, " <a href=\"{link}?seconds=5\" download>next 5&nbsp;s</a>")?;
-        }
-        _ => {}
+    }
+    if since::PROFILES.contains(&name) {
+        write!(page, "<a href=\"delta_{name}\" download>since last asked</a>")?;
     }
     page.write_str("</td></tr>\n")
 }
@@ -132,7 +159,7 @@ h2{font-size:1rem;margin:1.5rem 0 .4rem}
 table{border-collapse:collapse;width:100%}
 th{text-align:left;font-weight:600;font-size:.8rem;color:var(--soft)}
 th,td{padding:.3rem .6rem;border-bottom:1px solid var(--line);vertical-align:top}
-td:nth-child(2){overflow-wrap:anywhere}td:nth-child(3){color:var(--soft)}td:last-child{white-space:nowrap}
+td:nth-child(2){overflow-wrap:anywhere}td:nth-child(3){color:var(--soft)}td:nth-child(n+4){white-space:nowrap}
 tbody tr:hover{background:var(--hover)}
 .n{text-align:right;font-variant-numeric:tabular-nums;width:5rem}
 td div{font-size:.85rem;color:var(--soft)}

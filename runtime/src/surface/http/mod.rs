@@ -9,6 +9,41 @@
 //! The server answers while the program's own runtime is stuck, and takes nothing from it. What reads Go's
 //! endpoints reads these: `go tool pprof http://127.0.0.1:6060/debug/pprof/heap`, Parca, Alloy and Pyroscope.
 //!
+//! # Pages
+//! Below `/debug/pprof/`, or what [`Handler::prefix`] says. GET and HEAD, where not said otherwise; other methods get 405
+//! with `Allow`.
+//!
+//! | path | parameters (default) | answers with | errors | Go | here |
+//! |---|---|---|---|---|---|
+//! | `/debug/pprof` | | 307 to `/debug/pprof/` | | the same | the same |
+//! | (index) | | `text/html` | | counts, texts | besides: rates, each form of each profile, what comes now |
+//! | `NAME`, with slashes too | `debug` (0), `seconds`, `gc`, and those below | `debug=0`: a file `NAME`; else text | 404 `Unknown profile` | a bad `debug` is 0 | a bad value is a 400 that names it |
+//! | `NAME?seconds=S` | `S` up to 300, also a fraction; of several the first | a file `NAME-delta` with its duration; `NAME` of what is a state: as it is at the end | 400; 400 with `debug=1` and up (`format=text` goes) | whole numbers; not of a program's own profiles; a state's difference has negative rows; the default type is lost | every profile takes it, and keeps its default type |
+//! | `profile` | `seconds` (30), `hz` (100), `mode` (`cpu`, `wall`), `tags=thread` | a file `profile` | 501 where there is no CPU sampling | 500 if one is running; a bad `seconds` is 30, `0.5` too | any number at once; 400 |
+//! | `cmdline` | | text, arguments joined by NUL | 404 if it is switched off | always on | [`Handler::cmdline`] |
+//! | `symbol`, GET and POST; also beside a profile with slashes in its name | addresses joined by `+`, as the query or the body | text: `num_symbols: 1`, then `0xADDRESS NAME` of each that is known | 413 | POST is refused, which pprof sends | POST works |
+//! | `delta_heap`, `delta_block`, `delta_mutex` | those of `heap`, .. | a file: what came since this page was last asked of this [`Handler`] and its clones, the first time all; with `seconds` as `heap?seconds=`, and then nobody else misses it | | none; godeltaprof's | |
+//! | `rates`, GET and POST | POST: `PROFILE=NUMBER`, as a form or as the query | text: `PROFILE=NUMBER # unit`, a line each | 400, and nothing is set | none | `heap`, `block`, `mutex`, `cpu` (all the time; 0 is off) |
+//! | `status` | `format` (`text`, `prometheus`) | text: allocator, `interpose`, debug information, limits, losses, what the profiler takes itself; to whom `Accept`s it, Prometheus' form | 400 | none | |
+//!
+//! A file is `application/octet-stream` with `Content-Disposition: attachment; filename="NAME"`; text is `text/plain;
+//! charset=utf-8`; all have `X-Content-Type-Options: nosniff`, and none a `Content-Encoding`: gzip is what a profile is.
+//! An error is a line of text with `X-Go-Pprof: 1`, which is what has pprof print it. HEAD gets the headers at once, and
+//! nothing is done for it. `gc` is accepted: there is nothing to collect. A client that goes away ends what was begun for it.
+//!
+//! | parameter | of | |
+//! |---|---|---|
+//! | `format` | all profiles | `pprof`, `text`, `folded`, `svg` (feature `flamegraph`), in place of `debug` |
+//! | `rows` (16 000) | all | the most rows; beyond that, and beyond 4 MB, the smallest are folded into `[other]`; 0 is all |
+//! | `symbols` (`lines`) | all | `lines`, `names` or `raw`: how much is looked up |
+//! | `noise` (1), `age`, `peak` | `heap`, `allocs` | 0 leaves containers out at leaves; blocks that are so many seconds old; the heap at its largest |
+//! | `idle`, `tags=waiting` | `block` and others with waits | threads of pools without work; who waits right now apart |
+//! | `threads`, `tags`, `all`, `stuck` | `goroutine`, `threads`, `tasks` | `stacks` or `names`; `thread` or `id`; the profiler's own, too; what has waited for so many seconds |
+//!
+//! # In a server of your own
+//! `Handler::handle` takes a request and gives a response, on any runtime or none, and never blocks the thread that polls
+//! it. With the feature `tower` it is a `tower::Service`, with `axum` an `axum::router`.
+//!
 //! # Who may ask
 //! A profile tells much about a program, so from the first day on:
 //!
@@ -17,7 +52,10 @@
 //!   a web page whose name is made to point here (DNS rebinding) is refused.
 //! - A request that another site's page makes (`Origin`, `Sec-Fetch-Site`) is refused with 403, unless it is a
 //!   link that somebody followed.
-//! - With [`Handler::token`], a request without `Authorization: Bearer ..` is refused with 401.
+//! - With [`Handler::token`], a request without `Authorization: Bearer ..` is refused with 401. The comparison takes as long
+//!   whatever is wrong with it.
+//! - What it tells of the process is what Go's does: names of functions and files, labels, and the command line, unless
+//!   [`Handler::cmdline`] keeps that back. The environment is in no page.
 //!
 //! # Bounds
 //! 256 connections, 16 KiB of headers, 64 KiB of body, 20 s for a request to arrive, 30 s without progress; 64
@@ -46,13 +84,29 @@ mod params;
 #[cfg(all(feature = "enabled", feature = "http"))]
 mod plan;
 #[cfg(all(feature = "enabled", feature = "http"))]
+mod rates;
+#[cfg(all(feature = "enabled", feature = "http"))]
 mod reply;
 #[cfg(all(feature = "enabled", feature = "http"))]
 mod server;
+#[cfg(all(feature = "enabled", feature = "http"))]
+mod since;
+#[cfg(all(feature = "enabled", feature = "http"))]
+mod status;
 
 #[cfg(not(all(feature = "enabled", feature = "http")))]
 #[path = "disabled.rs"]
 mod server;
+
+#[cfg(feature = "axum")]
+pub mod axum;
+#[cfg(feature = "tower")]
+pub mod tower;
+
+/// The address that a request came in by, where a router has taken a part of it away since. An extension of it.
+#[cfg(all(feature = "enabled", feature = "http"))]
+#[derive(Clone, Debug)]
+struct Original(::http::Uri);
 
 #[cfg(all(test, feature = "enabled", feature = "http"))]
 mod tests;

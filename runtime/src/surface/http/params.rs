@@ -39,6 +39,11 @@ impl Params {
         Ok(Params { pairs })
     }
 
+    /// All of them, in order.
+    pub(super) fn pairs(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.pairs.iter().map(|(name, value)| (name.as_str(), value.as_str()))
+    }
+
     /// The first value: Parca repeats `seconds`.
     fn get(&self, name: &str) -> Option<&str> {
         self.pairs.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
@@ -79,6 +84,16 @@ impl Params {
         // Now, not after a window was waited for.
         supported(format)?;
         Ok(Some(format))
+    }
+
+    /// `format` of `/status`: whether Prometheus asks, who says so himself in `Accept`.
+    pub(super) fn prometheus(&self, accept: &str) -> Result<bool, Refusal> {
+        match self.get("format") {
+            None => Ok(accept.contains("application/openmetrics-text") || accept.contains("version=0.0.4")),
+            Some("text") => Ok(false),
+            Some("prometheus") => Ok(true),
+            Some(value) => Err(invalid("format", value, "must be text or prometheus")),
+        }
     }
 
     /// `symbols`: how much is looked up.

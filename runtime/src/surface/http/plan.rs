@@ -1,13 +1,15 @@
 //! From a request to what is to be done: pure, quick, and the whole of the table of pages.
+use std::sync::Arc;
 use std::time::Duration;
 
 use ::http::request::Parts;
 use ::http::{Method, StatusCode, header};
 
-use super::access;
 use super::handler::Rules;
 use super::params::{Params, decode};
 use super::reply::{Content, Refusal};
+use super::since::{self, Told};
+use super::{Original, access};
 use crate::alive::Wanted;
 use crate::encode::Format;
 use crate::error::Error;
@@ -30,11 +32,18 @@ pub(super) enum Page {
     Index {
         host: String,
         prefix: String,
+        cmdline: bool,
     },
     Cmdline,
     /// The addresses, unless they are in the body.
     Symbol(Option<String>),
     Profile(Request),
+    /// What came since the last time, of one of `since::PROFILES`.
+    Since(usize, Arc<Told>, Request),
+    /// For Prometheus, or for people.
+    Status(bool),
+    /// With what to set, unless they are only to be shown.
+    Rates(Option<Params>),
 }
 
 /// A profile, and how it is wanted.
@@ -67,7 +76,7 @@ pub(super) enum Window {
 
 impl Plan {
     pub(super) fn wants_body(&self) -> bool {
-        !self.head && matches!(self.page, Page::Symbol(None))
+        !self.head && matches!(self.page, Page::Symbol(None) | Page::Rates(Some(_)))
     }
 
     pub(super) fn takes_time(&self) -> bool {
@@ -77,8 +86,11 @@ impl Plan {
     pub(super) fn content(&self) -> Content {
         match &self.page {
             Page::Index { .. } => Content::Html,
-            Page::Redirect(_) | Page::Cmdline | Page::Symbol(_) => Content::Text,
-            Page::Profile(request) => match request.format {
+            Page::Redirect(_) | Page::Cmdline | Page::Symbol(_) | Page::Rates(_) | Page::Status(false) => {
+                Content::Text
+            }
+            Page::Status(true) => Content::Metrics,
+            Page::Profile(request) | Page::Since(_, _, request) => match request.format {
                 Format::Pprof => Content::File(request.file.clone()),
                 Format::Text | Format::Verbose | Format::Folded => Content::Text,
                 Format::Svg => Content::Svg,
@@ -97,27 +109,83 @@ pub(super) fn plan(rules: &Rules, request: &Parts) -> Result<Plan, Refusal> {
         None if rest.is_empty() => String::new(),
         None => return Err(outside(rules)),
     };
+    // Where pprof asks about a profile with a slash in its name.
+    let name = match name.ends_with("/symbol") && lookup(&name).is_none() {
+        true => "symbol".to_owned(),
+        false => name,
+    };
     let head = request.method == Method::HEAD;
-    let posts = name == "symbol" && request.method == Method::POST;
+    let takes_posts = matches!(name.as_str(), "symbol" | "rates");
+    let posts = takes_posts && request.method == Method::POST;
     if !posts && !head && request.method != Method::GET {
         let refusal = Refusal::new(StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed");
-        let allowed = if name == "symbol" { "GET, HEAD, POST" } else { "GET, HEAD" };
+        let allowed = if takes_posts { "GET, HEAD, POST" } else { "GET, HEAD" };
         return Err(refusal.with(header::ALLOW, allowed));
     }
     let query = request.uri.query().unwrap_or_default();
+    let (base, slash) = outer(request, rest);
     let page = match name.as_str() {
-        "" if rest.is_empty() => Page::Redirect(format!("{}/", rules.prefix)),
+        // Never to `//host/`, which is somewhere else.
+        "" if !slash => Page::Redirect(format!("/{}/", base.trim_start_matches('/'))),
         "" => {
             let header = request.headers.get(header::HOST).and_then(|host| host.to_str().ok());
             let host = request.uri.authority().map(|authority| authority.as_str()).or(header);
-            Page::Index { host: host.unwrap_or("localhost").to_owned(), prefix: rules.prefix.clone() }
+            Page::Index {
+                host: host.unwrap_or("localhost").to_owned(),
+                prefix: base.to_owned(),
+                cmdline: rules.cmdline,
+            }
         }
-        "cmdline" => Page::Cmdline,
+        "cmdline" if rules.cmdline => Page::Cmdline,
+        "cmdline" => return Err(Refusal::new(StatusCode::NOT_FOUND, "the command line is not shown here")),
+        "status" => {
+            let accept = request.headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok());
+            Page::Status(Params::parse(query)?.prometheus(accept.unwrap_or_default())?)
+        }
+        "rates" => {
+            let wanted = Params::parse(query)?;
+            Page::Rates(posts.then_some(wanted))
+        }
         "symbol" => Page::Symbol((!posts).then(|| query.to_owned())),
         "profile" => Page::Profile(cpu(&Params::parse(query)?)?),
-        name => Page::Profile(named(name, &Params::parse(query)?)?),
+        name => {
+            let params = Params::parse(query)?;
+            let whose =
+                name.strip_prefix("delta_").and_then(|of| since::PROFILES.iter().position(|p| *p == of));
+            match whose {
+                None => Page::Profile(named(name, &params)?),
+                // Who says how long is told of that time, and nobody else's is taken from it.
+                Some(which) if params.seconds()?.is_some() => Page::Profile(Request {
+                    file: name.to_owned(),
+                    ..named(since::PROFILES[which], &params)?
+                }),
+                Some(which) => {
+                    let request =
+                        Request { file: name.to_owned(), ..named(since::PROFILES[which], &params)? };
+                    if request.view.is_some() {
+                        let text = "age, peak and tags=waiting have no difference";
+                        return Err(Refusal::new(StatusCode::BAD_REQUEST, text));
+                    }
+                    Page::Since(which, rules.told.clone(), request)
+                }
+            }
+        }
     };
     Ok(Plan { head, page })
+}
+
+/// The pages' own path as the client knows it, which may have more in front than was left for us; and whether there is a
+/// slash behind it, for links are relative. `rest` is what was asked for below it.
+fn outer<'a>(request: &'a Parts, rest: &str) -> (&'a str, bool) {
+    let path = match request.extensions.get::<Original>() {
+        Some(Original(uri)) => uri.path(),
+        None => request.uri.path(),
+    };
+    match path.strip_suffix(rest) {
+        Some(base) => (base, !rest.is_empty()),
+        // What is nested somewhere is told of a slash in either case.
+        None => (path.trim_end_matches('/'), path.ends_with('/')),
+    }
 }
 
 fn outside(rules: &Rules) -> Refusal {

@@ -50,6 +50,8 @@ impl fmt::Debug for Body {
 pub(super) enum Content {
     Html,
     Text,
+    /// Prometheus' text form.
+    Metrics,
     /// To be looked at, and clicked.
     Svg,
     /// To be saved under this name.
@@ -65,6 +67,7 @@ pub(super) fn response(status: StatusCode, content: &Content, body: impl Into<By
     let kind = match content {
         Content::Html => "text/html; charset=utf-8",
         Content::Text => "text/plain; charset=utf-8",
+        Content::Metrics => "text/plain; version=0.0.4; charset=utf-8",
         Content::Svg => "image/svg+xml",
         Content::File(_) => "application/octet-stream",
     };
@@ -86,7 +89,7 @@ pub(super) fn response(status: StatusCode, content: &Content, body: impl Into<By
             headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(policy));
             headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         }
-        Content::Text => {}
+        Content::Text | Content::Metrics => {}
     }
     response
 }

@@ -1,6 +1,7 @@
 //! Linux on x86-64, with glibc or musl.
 pub(crate) mod call;
 pub(crate) mod clock;
+pub(crate) mod ending;
 pub(crate) mod file;
 #[cfg(profiled_interpose)]
 pub(crate) mod interpose;

@@ -3,6 +3,8 @@
 use std::ffi::{CStr, c_void};
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use crate::record::Fact;
+
 /// Has `before` called on the thread that forks, then the others on either side. They stay for ever.
 pub(crate) fn at_fork(before: extern "C" fn(), in_parent: extern "C" fn(), in_child: extern "C" fn()) {
     // SAFETY: the functions are static and take nothing. It fails only for want of memory, and then a fork finds
@@ -82,6 +84,37 @@ pub(crate) fn resident_memory() -> Option<(u64, u64)> {
         line.trim().trim_end_matches(" kB").parse::<u64>().ok()
     };
     Some((kilobytes("VmRSS:")? << 10, kilobytes("VmHWM:")? << 10))
+}
+
+/// What the system allows, as far as profiling meets its bounds.
+#[cfg_attr(not(feature = "http"), expect(dead_code, reason = "only the server asks"))]
+pub(crate) fn limits() -> Vec<Fact> {
+    let limit = |resource, name, help| {
+        let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+        // SAFETY: a good pointer.
+        let known = unsafe { libc::getrlimit(resource, &raw mut limit) } == 0;
+        known.then(|| Fact::now(name, help, limit.rlim_cur as f64))
+    };
+    let tick = super::clock::tick();
+    let hz = 1_000_000_000_u64.checked_div(tick).map(|hz| hz as f64);
+    [
+        limit(
+            libc::RLIMIT_SIGPENDING,
+            "limit_pending_signals",
+            "RLIMIT_SIGPENDING: timers of threads, of all processes of this user",
+        ),
+        limit(libc::RLIMIT_NOFILE, "limit_open_files", "RLIMIT_NOFILE"),
+        hz.map(|hz| {
+            Fact::now(
+                "kernel_tick_hertz",
+                "CPU samples a second of a thread that the kernel delivers at most",
+                hz,
+            )
+        }),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }
 
 /// The kernel's release, such as `6.1.0-18-amd64`.

@@ -41,6 +41,13 @@ pub(crate) fn is_ours(tid: i32) -> bool {
     OURS.iter().any(|ours| ours.load(Relaxed) == tid)
 }
 
+/// CPU time of those that are ours and alive, in nanoseconds.
+#[cfg_attr(not(feature = "http"), expect(dead_code, reason = "only the server asks"))]
+pub(crate) fn own_cpu_time() -> Option<u64> {
+    let ours = OURS.iter().map(|ours| ours.load(Relaxed)).filter(|&tid| tid != 0);
+    Some(ours.filter_map(super::timer::cpu_time_of).sum())
+}
+
 /// Threads of ours stay behind when the process forks.
 pub(crate) fn after_fork_in_child() {
     OURS.iter().for_each(|ours| ours.store(0, Relaxed));

@@ -63,6 +63,18 @@ pub(crate) fn resident_memory() -> Option<(u64, u64)> {
     None
 }
 
+/// `std` does not tell.
+#[cfg_attr(not(feature = "http"), expect(dead_code, reason = "only the server asks"))]
+pub(crate) fn limits() -> Vec<crate::record::Fact> {
+    Vec::new()
+}
+
+/// `std` does not tell.
+#[cfg_attr(not(feature = "http"), expect(dead_code, reason = "only the server asks"))]
+pub(crate) fn kernel_release() -> Option<String> {
+    None
+}
+
 /// Writes `message` to standard error and aborts. No signal handler of ours exists here that could be at fault.
 pub(crate) fn die(message: &str) -> ! {
     eprint!("{message}");

@@ -11,6 +11,12 @@ pub(crate) fn note_ours() {}
 /// As above.
 pub(crate) fn after_fork_in_child() {}
 
+/// `std` does not tell.
+#[cfg_attr(not(feature = "http"), expect(dead_code, reason = "only the server asks"))]
+pub(crate) fn own_cpu_time() -> Option<u64> {
+    None
+}
+
 /// Nobody tells what a thread is called but the thread itself.
 pub(crate) fn name(_: i32) -> Option<String> {
     None
