@@ -46,8 +46,7 @@ mod symbol;
 #[cfg(feature = "enabled")]
 mod sys;
 #[cfg(feature = "enabled")]
-#[expect(dead_code, reason = "encoders come next")]
-mod trace;
+pub mod trace;
 #[cfg(feature = "enabled")]
 #[cfg_attr(profiled_portable, expect(dead_code, reason = "the portable backend has no signal handlers"))]
 mod trap;

@@ -158,7 +158,7 @@ pub(crate) enum What {
         task: TaskId,
         name: StringId,
     },
-    /// A user's message.
+    /// A user's message. Its text is nobody else's: `message` stands for it only until this event has been handled.
     Log {
         task: TaskId,
         category: StringId,
