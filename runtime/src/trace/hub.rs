@@ -22,7 +22,7 @@ use super::tables::Known;
 use crate::error::Result;
 use crate::fork::Lock;
 use crate::sys::clock::{Clock, nanoseconds};
-use crate::{clock, local, sys};
+use crate::{clock, local, site, sys};
 
 /// How often it looks.
 const EVERY: Duration = Duration::from_millis(5);
@@ -73,6 +73,9 @@ pub(super) fn begin(encoder: Box<dyn Encoder>, output: Output) -> Result<u64> {
             let session = Session::new(number, beginning, record::lost(), encoder, output);
             // Whatever is recorded from here on belongs to it.
             record::begin();
+            if hub.sessions == 1 {
+                site::trace(true);
+            }
             hub.orders.push(Order::Begin(Box::new(session)));
             hub.wake();
             Ok(number)
@@ -89,6 +92,7 @@ pub(super) fn end(session: u64, answer: Answer) {
             hub.sessions = hub.sessions.saturating_sub(1);
             if hub.sessions == 0 {
                 record::end();
+                site::trace(false);
             }
             hub.orders.push(Order::End { session, until, answer });
             hub.wake();

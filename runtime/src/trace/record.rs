@@ -238,9 +238,9 @@ impl Own {
 }
 
 /// This thread was just started by whoever has this stack.
-pub(crate) fn thread_began(creator: Option<Stack>) {
+pub(crate) fn thread_began(creator: Stack) {
     if is_on() {
-        own(|own| own.creator.set(creator.map_or(0, |stack| stack.expose() as u64) | 1));
+        own(|own| own.creator.set(creator.expose() as u64 | 1));
         own(|own| {
             let recording = RECORDING.load(Relaxed);
             _ = recording != 0 && own.recording.get() != recording && own.refill(recording);

@@ -18,6 +18,7 @@ use crate::hook::function::{self, Start, count, pop, push, push_task};
 use crate::local::{self, Local};
 use crate::site::FunctionSite;
 use crate::store::bucket::{Bucket, Calls};
+use crate::trace::record;
 
 /// The body of an annotated async function. It adds two words to the future.
 #[doc(hidden)]
@@ -121,6 +122,8 @@ struct Leave<'a> {
     origin: &'a Origin,
     depth: usize,
     poll: Start,
+    /// Its begin is in a trace.
+    traced: bool,
 }
 
 impl Leave<'_> {
@@ -129,6 +132,27 @@ impl Leave<'_> {
     fn end(&self) {
         if self.poll != Start::UNTIMED {
             self.book();
+        }
+    }
+
+    /// The poll begins, and somebody records.
+    #[cold]
+    #[inline(never)]
+    fn trace(&mut self) {
+        let (site, _) = self.origin.get();
+        if let Some(task) = self.origin.task().filter(|_| site.traced) {
+            self.traced = true;
+            record::poll_begins(task.id(), site);
+        }
+    }
+
+    /// It ends.
+    #[inline(always)]
+    fn tell(&self, ready: bool) {
+        if self.traced
+            && let Some(task) = self.origin.task()
+        {
+            record::poll_ends(task.id(), ready);
         }
     }
 
@@ -160,6 +184,7 @@ impl Drop for Leave<'_> {
     #[cold]
     fn drop(&mut self) {
         self.end();
+        self.tell(false);
         function::panicked(self.origin.get().0);
         self.leave();
     }
@@ -178,7 +203,10 @@ impl<F: Future> Future for Polled<F> {
         // In the frame of this poll, whose end walks of the stack find by it.
         let mut mark = MaybeUninit::<Polling<'_>>::uninit();
         let (depth, is_timed) = enter(&this.origin, mark.as_ptr().addr());
-        let mut leave = Leave { origin: &this.origin, depth, poll: Start::UNTIMED };
+        let mut leave = Leave { origin: &this.origin, depth, poll: Start::UNTIMED, traced: false };
+        if record::is_on() {
+            leave.trace();
+        }
         let wraps = park::is_wanted(cx.waker()) && this.origin.task().is_some();
         let own;
         let mut context;
@@ -199,6 +227,7 @@ impl<F: Future> Future for Polled<F> {
         // SAFETY: as above.
         let polled = unsafe { Pin::new_unchecked(&mut this.future) }.poll(cx);
         leave.end();
+        leave.tell(polled.is_ready());
         if polled.is_ready() {
             let (site, bucket) = this.origin.get();
             ended(site, std::mem::replace(&mut this.start, Start::OVER), bucket);
@@ -317,6 +346,9 @@ fn gone(origin: &Origin, start: Start) {
     if let Some(task) = origin.task() {
         local::with(|local| {
             count_some(local, &site.polls, task.polls.total());
+            if record::is_on() && site.traced {
+                record::task_ends(task.id(), start != Start::OVER);
+            }
             task.end(local);
         });
     }
