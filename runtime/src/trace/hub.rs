@@ -135,7 +135,7 @@ fn serve(first: u32) {
         }
         let kept = if ends.is_empty() { clock::in_ticks(MOMENT) } else { 0 };
         let now = clock::ticks();
-        stream.collect();
+        stream.collect(now);
         stream.tell(now.wrapping_sub(kept), &mut sessions);
         for (number, until, answer) in ends {
             if let Some(at) = sessions.iter().position(|session| session.number == number) {

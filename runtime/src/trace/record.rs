@@ -26,6 +26,9 @@ static LAST: AtomicU32 = AtomicU32::new(0);
 /// Events that were lost, ever.
 static LOST: AtomicU64 = AtomicU64::new(0);
 
+/// Those of threads that ended before they could tell.
+static UNTOLD: AtomicU64 = AtomicU64::new(0);
+
 /// Whether anybody records.
 #[inline(always)]
 pub(crate) fn is_on() -> bool {
@@ -38,6 +41,7 @@ pub(super) fn begin() -> u32 {
     if now != 0 {
         return now;
     }
+    UNTOLD.store(0, Relaxed);
     let number = LAST.fetch_add(1, Relaxed).wrapping_add(1).max(1);
     RECORDING.store(number, Relaxed);
     number
@@ -51,6 +55,11 @@ pub(super) fn next() -> u32 {
 /// Ends it. Events that are being written meanwhile are written.
 pub(super) fn end() {
     RECORDING.store(0, Relaxed);
+}
+
+/// Events that were lost on threads that cannot tell any more; each once.
+pub(super) fn take_untold() -> u64 {
+    UNTOLD.swap(0, Relaxed)
 }
 
 /// Events that were lost so far.
@@ -251,6 +260,9 @@ pub(crate) fn thread_began(creator: Stack) {
 /// This thread is about to end, and has its block still.
 pub(crate) fn thread_ends() {
     own(|own| {
+        if own.lost_in.get() == RECORDING.load(Relaxed) {
+            UNTOLD.fetch_add(own.lost.replace(0), Relaxed);
+        }
         if own.buffer.get().is_null() || own.busy.get() {
             return;
         }

@@ -3,7 +3,7 @@ use std::collections::HashSet;
 use std::hash::BuildHasherDefault;
 use std::io;
 
-use super::event::{Beginning, Encoder, Event, StringId, TaskId, ThreadId, What};
+use super::event::{Beginning, Encoder, Event, HUB, StringId, TaskId, ThreadId, What};
 use super::hub::{Output, guarded};
 use super::record;
 use super::tables::{Known, Map, Words};
@@ -38,6 +38,8 @@ pub(super) struct Session {
     /// Ticks.
     began: u64,
     lost_before: u64,
+    /// Events of which it was told that they are lost.
+    told: u64,
     encoder: Box<dyn Encoder>,
     output: Output,
     failed: Option<io::Error>,
@@ -64,6 +66,7 @@ impl Session {
             number,
             began: clock::ticks(),
             lost_before: lost,
+            told: 0,
             encoder,
             output,
             failed: None,
@@ -95,10 +98,11 @@ impl Session {
         }
         self.time = self.time.max(clock::elapsed(self.began, ticks));
         self.begin();
-        if matches!(what, What::Lost { .. }) {
+        if let What::Lost { count } = what {
+            self.told += count;
             self.end_generation(tables);
         }
-        if !self.threads.contains_key(&thread) {
+        if thread != HUB && !self.threads.contains_key(&thread) {
             self.threads.insert(thread, ());
             if let Some(who) = who
                 && !matches!(what, What::Thread { .. })
@@ -188,13 +192,18 @@ impl Session {
     pub(super) fn finish(mut self, until: u64, tables: &mut Known) -> io::Result<Summary> {
         self.pass(until, tables);
         self.begin();
+        self.summary.dropped = record::lost() - self.lost_before;
         if self.failed.is_none() {
+            if self.summary.dropped > self.told {
+                // Those threads did nothing after it.
+                self.end_generation(tables);
+                self.tell(HUB, What::Lost { count: self.summary.dropped - self.told }, tables);
+            }
             self.encoder.end_generation(self.time, tables, &mut self.out);
             self.encoder.finish(tables, &mut self.out);
             self.write();
         }
-        let Session { mut output, failed, mut summary, lost_before, .. } = self;
-        summary.dropped = record::lost() - lost_before;
+        let Session { mut output, failed, summary, .. } = self;
         let flushed = guarded(|| output.flush());
         // The program's code, too.
         let dropped = guarded(|| Ok(drop(output)));

@@ -1,7 +1,8 @@
 //! From the threads' buffers to one stream of events in the order of time.
-use super::event::{Class, StringId, ThreadId, What};
+use super::event::{Class, HUB, StringId, ThreadId, What};
 use super::pool::{self, Buffer};
 use super::raw::{Kind, Reader};
+use super::record;
 use super::session::{Session, Who};
 use super::tables::{Known, Map};
 
@@ -50,8 +51,15 @@ impl Stream {
         }
     }
 
-    /// Takes what there is.
-    pub(super) fn collect(&mut self) {
+    /// Takes what there is. It is `now`.
+    pub(super) fn collect(&mut self, now: u64) {
+        let count = record::take_untold();
+        if count > 0 {
+            let what = What::Lost { count };
+            let lost =
+                Pending { ticks: now, thread: HUB, what, counts: false, object: 0, name: 0, text: None };
+            self.pending.push(lost);
+        }
         let mut buffers: Vec<(&'static Buffer, bool)> =
             pool::all().filter_map(|buffer| Some((buffer, buffer.is_used()?))).collect();
         buffers.sort_unstable_by_key(|(buffer, _)| buffer.place());

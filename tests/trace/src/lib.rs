@@ -1,9 +1,9 @@
 //! What the tests of the trace share: a trace as a file, what Go's `trace` says of it, and what its pages show.
 mod pages;
 
-use std::io::{self, Write};
+use std::io::{self, BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::{env, fs, process};
@@ -108,6 +108,31 @@ impl Trace {
                 kept.display()
             )
         })
+    }
+
+    /// How many events there are of each kind, of which a line has all of the parts, without keeping the text.
+    ///
+    /// # Panics
+    /// If the tool refuses any of it.
+    pub fn counts<const N: usize>(&self, kinds: [&[&str]; N]) -> [u64; N] {
+        let mut child = Command::new(tool())
+            .arg("-d=parsed")
+            .arg(&self.path)
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("the tool runs");
+        let mut counts = [0; N];
+        let mut lines = BufReader::new(child.stdout.take().expect("a pipe"));
+        let mut line = Vec::new();
+        while lines.read_until(b'\n', &mut line).expect("output") > 0 {
+            let text = String::from_utf8_lossy(&line);
+            for (count, parts) in counts.iter_mut().zip(&kinds) {
+                *count += u64::from(parts.iter().all(|part| text.contains(part)));
+            }
+            line.clear();
+        }
+        assert!(child.wait().expect("its end").success(), "refused: {counts:?}");
+        counts
     }
 
     /// One of the profiles that the tool makes of a trace: `sync`, `sched`, `syscall` or `net`.

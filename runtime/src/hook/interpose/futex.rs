@@ -81,7 +81,11 @@ fn wakes(call: Call) -> c_long {
 #[cold]
 #[inline(never)]
 fn tell(word: usize) {
-    let stack = Inside::enter().map(|_inside| stack::capture_interned(0));
+    let stack = {
+        // A closure of ours would be a frame.
+        let inside = Inside::enter();
+        inside.is_some().then_some(stack::capture_interned(0))
+    };
     record::releases(For { object: word, ..For::class(Class::Futex) }, stack);
     stack::stay();
 }

@@ -422,7 +422,11 @@ impl Meter {
     #[inline(never)]
     fn tell(&self, alone: bool) {
         let what = self.traced(if alone { Access::Alone } else { Access::Shared });
-        let stack = local::Inside::enter().map(|_inside| stack::capture_interned(0));
+        let stack = {
+            // A closure of ours would be a frame.
+            let inside = local::Inside::enter();
+            inside.is_some().then_some(stack::capture_interned(0))
+        };
         record::releases(what, stack);
         stack::stay();
     }

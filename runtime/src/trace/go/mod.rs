@@ -354,6 +354,25 @@ impl Go {
     }
 
     fn lost(&mut self, id: ThreadId, count: u64, to: &mut To<'_>) {
+        let nobodys = (id == HUB).then(|| self.create(HUB, 0, 0, to));
+        if let Some(nobody) = nobodys {
+            self.start(HUB, nobody, to);
+        } else {
+            self.forget(id, to);
+        }
+        let category = self.words.text("profiled", to.out);
+        let message = self.words.once(&format!("{count} events lost"), to.out);
+        if nobodys.is_some() || self.running(id).is_some() {
+            self.write(id, wire::LOG, &[0, category, message, 0], to.out);
+        }
+        if let Some(nobody) = nobodys {
+            self.write(HUB, wire::GO_DESTROY, &[], to.out);
+            self.goroutines.remove(&nobody);
+        }
+    }
+
+    /// What a thread was at, and in, is not known any more.
+    fn forget(&mut self, id: ThreadId, to: &mut To<'_>) {
         self.forget_polls(id, to);
         let Some(goroutine) = self.runs(id, to) else { return };
         let open = self.goroutines.get(&goroutine).and_then(|state| state.regions.first().copied());
@@ -363,9 +382,6 @@ impl Go {
                 self.region_end(id, name, to);
             }
         }
-        let category = self.words.text("profiled", to.out);
-        let message = self.words.once(&format!("{count} events lost"), to.out);
-        self.write(id, wire::LOG, &[0, category, message, 0], to.out);
     }
 
     fn happened(&mut self, id: ThreadId, what: What, to: &mut To<'_>) {
