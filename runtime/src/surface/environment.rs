@@ -13,6 +13,7 @@ use crate::encode::Format;
 use crate::error::{Error, Result};
 use crate::profile::{How, Recording, Source, lookup};
 use crate::snapshot::Snapshot;
+use crate::trace;
 
 /// Does what the environment asks for, until the result is dropped.
 ///
@@ -27,6 +28,7 @@ use crate::snapshot::Snapshot;
 /// | `PROFILED_CPU` | a file for a CPU profile at 100 Hz from here until the guard is dropped |
 /// | `PROFILED_CPU_HZ` | samples for every second of CPU time, 1 to 4 000, for ever: the profile `cpu`, as [`cpu::set_continuous`](crate::cpu::set_continuous) |
 /// | `PROFILED_HEAP` | a file for the profile `heap` as it is when the guard is dropped |
+/// | `PROFILED_TRACE` | a file for a [trace](mod@crate::trace) from here until the guard is dropped: Go's, if its name ends in `.trace` or `.out`, otherwise Perfetto's |
 /// | `PROFILED_HEAP_RATE` | mean bytes between two samples, as [`heap::set_rate`](crate::heap::set_rate); read at the first allocation, whether this is called or not |
 /// | `PROFILED_BLOCK_RATE` | nanoseconds of waiting, as [`block::set_rate`](crate::block::set_rate) |
 /// | `PROFILED_MUTEX_FRACTION` | one contention in so many, as [`mutex::set_fraction`](crate::mutex::set_fraction) |
@@ -61,7 +63,15 @@ pub fn init() -> Guard {
     if let Some(server) = &server {
         tell(format_args!("serving /debug/pprof/ at {}", server.local_addr()));
     }
-    Guard { process: std::process::id(), server, cpu, heap }
+    let trace = wanted("PROFILED_TRACE", |path| {
+        let output = Output::at(path)?;
+        let ending = output.path.extension().and_then(|ending| ending.to_str());
+        let format =
+            if matches!(ending, Some("trace" | "out")) { trace::Format::Go } else { trace::Format::Perfetto };
+        let session = trace::start(BufWriter::new(create(&output.unfinished)?), format)?;
+        Ok((output, session))
+    });
+    Guard { process: std::process::id(), server, cpu, heap, trace }
 }
 
 /// What [`init`] began. Dropping it stops the server and writes the files.
@@ -71,14 +81,20 @@ pub struct Guard {
     server: Option<Server>,
     cpu: Option<(Output, Box<dyn Recording>)>,
     heap: Option<Output>,
+    trace: Option<(Output, trace::Session)>,
 }
 
 impl Drop for Guard {
     fn drop(&mut self) {
-        let Guard { process, server, cpu, heap } = self;
+        let Guard { process, server, cpu, heap, trace } = self;
         // A forked child has a copy of this; the files are the parent's.
         if *process != std::process::id() {
+            std::mem::forget(trace.take());
             return;
+        }
+        if let Some((output, session)) = trace.take() {
+            let written = session.stop().and_then(|_| Ok(fs::rename(&output.unfinished, &output.path)?));
+            output.tell("PROFILED_TRACE", written);
         }
         if let Some((output, recording)) = cpu.take() {
             output.save("PROFILED_CPU", || Ok(recording.finish()));
@@ -98,6 +114,7 @@ impl fmt::Debug for Guard {
             .field("server", &self.server)
             .field("cpu", &self.cpu.as_ref().map(|(output, _)| output))
             .field("heap", &self.heap)
+            .field("trace", &self.trace.as_ref().map(|(output, _)| output))
             .finish_non_exhaustive()
     }
 }
@@ -181,7 +198,12 @@ impl Output {
 
     /// Writes it, or says why not.
     fn save(self, variable: &str, snapshot: impl FnOnce() -> Result<Snapshot>) {
-        if let Err(error) = snapshot().and_then(|snapshot| self.write(&snapshot)) {
+        let written = snapshot().and_then(|snapshot| self.write(&snapshot));
+        self.tell(variable, written);
+    }
+
+    fn tell(&self, variable: &str, written: Result<()>) {
+        if let Err(error) = written {
             _ = fs::remove_file(&self.unfinished);
             tell(format_args!("{variable}={:?}: {error}", self.path));
         }

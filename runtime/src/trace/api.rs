@@ -12,7 +12,7 @@ use super::event::TaskId;
 use super::session::Summary;
 use super::{go, hub, raw, record};
 use crate::error::{Error, Result};
-use crate::{local, stack};
+use crate::{fork, local, stack};
 
 /// What a trace is written as.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -38,7 +38,7 @@ pub fn start(w: impl io::Write + Send + 'static, format: Format) -> Result<Sessi
         Format::Go => Box::new(go::Go::new()),
         Format::Perfetto => return Err(Error::Unsupported("Perfetto's format")),
     };
-    Ok(Session { number: Some(hub::begin(encoder, Box::new(w))?) })
+    Ok(Session { number: Some(hub::begin(encoder, Box::new(w))?), process: fork::generation() })
 }
 
 /// Whether anything is recorded now. A moment's news.
@@ -51,24 +51,30 @@ pub fn is_enabled() -> bool {
 #[must_use = "dropping it ends the recording"]
 pub struct Session {
     number: Option<u64>,
+    /// See [`fork::generation`].
+    process: u32,
 }
 
 impl Session {
     /// Ends the recording: everything that happened before this call is written, and the writer dropped, when it returns.
     ///
     /// # Errors
-    /// `Io` with the first error of the writer: what came after that is not written.
+    /// `Io` with the first error of the writer: what came after that is not written. The same in a forked child, to which no
+    /// recording belongs.
     pub fn stop(mut self) -> Result<Summary> {
         self.end()
     }
 
     fn end(&mut self) -> Result<Summary> {
         let Some(number) = self.number.take() else { return Ok(Summary::default()) };
+        if self.process != fork::generation() {
+            return Err(io::Error::other("this process was forked, and the recording is not its own").into());
+        }
         let (answer, answered) = mpsc::channel();
         hub::end(number, answer);
         // It is our own wait.
         let answer = local::with(|local| local.aside(|| answered.recv()));
-        Ok(answer.map_err(|_| io::Error::other("the process was forked"))??)
+        Ok(answer.map_err(|_| io::Error::other("the thread that writes traces is gone"))??)
     }
 }
 

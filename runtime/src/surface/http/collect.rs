@@ -59,6 +59,10 @@ pub(super) async fn answer(
             .await?
         }
         Page::Profile(request) => profile(request, permit()?, gone).await?,
+        Page::Trace(request) => {
+            let chunks = request.start(permit()?).await?;
+            return Ok(response(StatusCode::OK, &content, Bytes::new()).map(|_| Body::of(chunks)));
+        }
     };
     Ok(response(StatusCode::OK, &content, bytes))
 }

@@ -49,6 +49,8 @@ mod plan;
 mod reply;
 #[cfg(all(feature = "enabled", feature = "http"))]
 mod server;
+#[cfg(all(feature = "enabled", feature = "http"))]
+mod trace;
 
 #[cfg(not(all(feature = "enabled", feature = "http")))]
 #[path = "disabled.rs"]

@@ -4,10 +4,10 @@ use std::time::Duration;
 use ::http::request::Parts;
 use ::http::{Method, StatusCode, header};
 
-use super::access;
 use super::handler::Rules;
 use super::params::{Params, decode};
 use super::reply::{Content, Refusal};
+use super::{access, trace};
 use crate::alive::Wanted;
 use crate::encode::Format;
 use crate::error::Error;
@@ -35,6 +35,7 @@ pub(super) enum Page {
     /// The addresses, unless they are in the body.
     Symbol(Option<String>),
     Profile(Request),
+    Trace(trace::Request),
 }
 
 /// A profile, and how it is wanted.
@@ -78,6 +79,7 @@ impl Plan {
         match &self.page {
             Page::Index { .. } => Content::Html,
             Page::Redirect(_) | Page::Cmdline | Page::Symbol(_) => Content::Text,
+            Page::Trace(request) => Content::File(request.file()),
             Page::Profile(request) => match request.format {
                 Format::Pprof => Content::File(request.file.clone()),
                 Format::Text | Format::Verbose | Format::Folded => Content::Text,
@@ -114,6 +116,7 @@ pub(super) fn plan(rules: &Rules, request: &Parts) -> Result<Plan, Refusal> {
         }
         "cmdline" => Page::Cmdline,
         "symbol" => Page::Symbol((!posts).then(|| query.to_owned())),
+        "trace" => Page::Trace(trace::Request::parse(&Params::parse(query)?)?),
         "profile" => Page::Profile(cpu(&Params::parse(query)?)?),
         name => Page::Profile(named(name, &Params::parse(query)?)?),
     };
