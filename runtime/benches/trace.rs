@@ -126,7 +126,7 @@ fn row(table: &mut Table, what: &str, target: Target, calls: [(fn(u64), fn(u64))
 fn main() {
     let mut table = Table::new("trace");
     // Time enough for the other thread.
-    let rest = || std::thread::sleep(Duration::from_millis(if cfg!(test) { 0 } else { 3 }));
+    let rest = || std::thread::sleep(Duration::from_millis(12));
 
     row(&mut table, "span, nobody records", Target::Added(0.3), copies!(spanned_loop: 1 2 3 4), &|| ());
     row(&mut table, "message, nobody records", Target::Added(0.3), copies!(said_loop: 1 2 3 4), &|| ());

@@ -209,29 +209,27 @@ impl<F> fmt::Debug for InTask<F> {
 /// Regions are nested; one that is dropped while a later one goes on ends that one, too, in the trace.
 #[inline]
 pub fn region(name: &'static str) -> Region {
-    let is_on = record::is_on();
-    let task = record::task();
-    if is_on {
-        record::region_begins(task, name);
+    if !record::is_on() {
+        return Region { name, begun: false, here: PhantomData };
     }
-    Region { name, task, is_on, here: PhantomData }
+    record::region_begins(record::task(), name);
+    Region { name, begun: true, here: PhantomData }
 }
 
 /// A region that goes on: see [`region`]. It belongs to its thread.
 #[must_use = "dropping it ends the region at once"]
 pub struct Region {
     name: &'static str,
-    task: TaskId,
-    is_on: bool,
+    /// Unless nobody recorded then: it stays silent.
+    begun: bool,
     here: PhantomData<*const ()>,
 }
 
 impl Drop for Region {
     #[inline]
     fn drop(&mut self) {
-        // One that began while nobody recorded stays silent.
-        if self.is_on {
-            record::region_ends(self.task, self.name);
+        if self.begun {
+            record::region_ends();
         }
     }
 }

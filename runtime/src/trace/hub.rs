@@ -22,12 +22,14 @@ use super::tables::Known;
 use crate::error::Result;
 use crate::fork::Lock;
 use crate::sys::clock::{Clock, nanoseconds};
-use crate::{clock, local, site, sys};
+use crate::{clock, local, signal, site, sys};
 
 /// How often it looks.
 const EVERY: Duration = Duration::from_millis(5);
 /// What is younger than this many nanoseconds is kept back.
 const MOMENT: u64 = 5_000_000;
+/// The same while the CPU is sampled: samples come late.
+const LONG_MOMENT: u64 = 200_000_000;
 
 /// Where the bytes of a session go.
 pub(super) type Output = Box<dyn Write + Send>;
@@ -127,13 +129,19 @@ fn serve(first: u32) {
         for order in orders {
             match order {
                 Order::Begin(session) => {
-                    stream.tables.refresh();
+                    stream.tell_again();
                     sessions.push(*session);
                 }
                 Order::End { session, until, answer } => ends.push((session, until, answer)),
             }
         }
-        let kept = if ends.is_empty() { clock::in_ticks(MOMENT) } else { 0 };
+        if !ends.is_empty() {
+            signal::hear();
+        }
+        let kept = match ends.is_empty() {
+            true => clock::in_ticks(if signal::is_sampling() { LONG_MOMENT } else { MOMENT }),
+            false => 0,
+        };
         let now = clock::ticks();
         stream.collect(now);
         stream.tell(now.wrapping_sub(kept), &mut sessions);

@@ -5,7 +5,8 @@
 //! that; so the hub reads along without anybody's help, and a thread that never says anything again keeps nothing back.
 use std::cell::UnsafeCell;
 use std::sync::atomic::{
-    AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering::Acquire, Ordering::Relaxed, Ordering::Release,
+    AtomicPtr, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering::Acquire, Ordering::Relaxed,
+    Ordering::Release,
 };
 
 use crate::store::arena;
@@ -15,13 +16,14 @@ pub(super) const ROOM: usize = (32 << 10) - 64;
 /// Buffers there are at the most: 32 MiB.
 pub(super) const MOST: usize = 1024;
 
-const FREE: u32 = 0;
-const FILLING: u32 = 1;
-const FULL: u32 = 2;
+const FREE: u8 = 0;
+const FILLING: u8 = 1;
+const FULL: u8 = 2;
 
 #[repr(C, align(64))]
 pub(super) struct Buffer {
-    state: AtomicU32,
+    /// Where it stands in [`BUFFERS`].
+    at: AtomicU32,
     /// The recording it belongs to: see `record`.
     pub(super) recording: AtomicU32,
     /// The number of the thread whose events these are.
@@ -40,6 +42,8 @@ pub(super) struct Buffer {
 unsafe impl Sync for Buffer {}
 
 static BUFFERS: [AtomicPtr<Buffer>; MOST] = [const { AtomicPtr::new(std::ptr::null_mut()) }; MOST];
+/// What each of them is, side by side: whoever looks for a free one looks at some lines, and not at every buffer.
+static STATES: [AtomicU8; MOST] = [const { AtomicU8::new(FREE) }; MOST];
 /// How many of the places were ever used.
 static USED: AtomicUsize = AtomicUsize::new(0);
 
@@ -53,43 +57,36 @@ fn known(place: &AtomicPtr<Buffer>) -> Option<&'static Buffer> {
     unsafe { place.load(Acquire).as_ref() }
 }
 
-/// A free buffer, for the caller alone to fill, and how many were looked at. `None`: there is none. Takes no lock and waits
-/// for nobody.
-pub(super) fn take() -> Option<(&'static Buffer, usize)> {
-    for (at, place) in BUFFERS.iter().enumerate() {
-        match known(place) {
-            Some(buffer) => {
-                if buffer.state.load(Relaxed) == FREE
-                    && buffer.state.compare_exchange(FREE, FILLING, Acquire, Relaxed).is_ok()
-                {
-                    return Some((buffer, at));
-                }
-            }
-            None => return Some((new(place, at)?, at)),
-        }
+/// A free buffer, for the caller alone to fill: the first there is, so that the same few are used as long as the hub keeps
+/// up. `None`: there is none. Takes no lock and waits for nobody.
+pub(super) fn take() -> Option<&'static Buffer> {
+    let is_ours = |state: &AtomicU8| {
+        state.load(Relaxed) == FREE && state.compare_exchange(FREE, FILLING, Acquire, Relaxed).is_ok()
+    };
+    let at = STATES.iter().position(is_ours)?;
+    let buffer = known(&BUFFERS[at]).or_else(|| new(at));
+    if buffer.is_none() {
+        STATES[at].store(FREE, Relaxed);
     }
-    None
+    buffer
 }
 
-/// A new one at this place, or at another one if somebody was first.
-fn new(place: &'static AtomicPtr<Buffer>, at: usize) -> Option<&'static Buffer> {
-    let layout = std::alloc::Layout::new::<Buffer>();
-    let fresh = arena::allocate(layout)?.cast::<Buffer>().as_ptr();
-    // SAFETY: zeroed memory of this layout is a free buffer, and ours alone.
-    unsafe { &*fresh }.state.store(FILLING, Relaxed);
-    let null = std::ptr::null_mut();
-    for (further, place) in std::iter::once(place).chain(&BUFFERS[at + 1..]).enumerate() {
-        if place.compare_exchange(null, fresh, Release, Relaxed).is_ok() {
-            USED.fetch_max(at + further + 1, Release);
-            // SAFETY: of the arena, for ever.
-            return Some(unsafe { &*fresh });
-        }
-    }
-    // More threads at once than there are places: that much of the arena is lost.
-    None
+/// A new one at this place, which is the caller's.
+fn new(at: usize) -> Option<&'static Buffer> {
+    let fresh = arena::allocate(std::alloc::Layout::new::<Buffer>())?.cast::<Buffer>();
+    // SAFETY: zeroed memory of this layout is an empty buffer, which lives for ever.
+    let buffer: &'static Buffer = unsafe { fresh.as_ref() };
+    buffer.at.store(at as u32, Relaxed);
+    BUFFERS[at].store(fresh.as_ptr(), Release);
+    USED.fetch_max(at + 1, Release);
+    Some(buffer)
 }
 
 impl Buffer {
+    fn state(&self) -> &'static AtomicU8 {
+        &STATES[self.at.load(Relaxed) as usize % MOST]
+    }
+
     pub(super) fn recording(&self) -> u32 {
         self.recording.load(Relaxed)
     }
@@ -120,12 +117,12 @@ impl Buffer {
 
     /// Whoever filled it writes no more.
     pub(super) fn hand_over(&self) {
-        self.state.store(FULL, Release);
+        self.state().store(FULL, Release);
     }
 
     /// Whether it has an owner or events that nobody read; and whether no more will come. For the hub.
     pub(super) fn is_used(&self) -> Option<bool> {
-        match self.state.load(Acquire) {
+        match self.state().load(Acquire) {
             FREE => None,
             state => Some(state == FULL),
         }
@@ -141,7 +138,7 @@ impl Buffer {
     /// Everything in it has been read. For the hub, once it is full.
     pub(super) fn free(&self) {
         self.len.store(0, Relaxed);
-        self.state.store(FREE, Release);
+        self.state().store(FREE, Release);
     }
 }
 

@@ -26,9 +26,7 @@ pub(super) enum Kind {
     PollBegin,
     /// task, class, stack
     Await,
-    /// task
     PollPending,
-    /// task
     PollReady,
     /// task, whether it was cancelled
     TaskEnd,
@@ -42,7 +40,6 @@ pub(super) enum Kind {
     UserTaskEnd,
     /// task, text
     RegionBegin,
-    /// task, text
     RegionEnd,
     /// task, text, bytes
     Log,

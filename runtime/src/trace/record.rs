@@ -15,6 +15,7 @@ use std::sync::atomic::{
 use super::event::{Class, TaskId};
 use super::pool::{self, Buffer, ROOM};
 use super::raw::{Kind, MAX_RECORD, Writer};
+use crate::fork::Lock;
 use crate::site::FunctionSite;
 use crate::store::Stack;
 use crate::{clock, local, sys};
@@ -189,7 +190,7 @@ impl Own {
         // A signal handler comes too early or too late.
         self.busy.set(true);
         let number = local::with(|local| local::thread(local).map(|_| local.number()));
-        let next = number.filter(|&number| number != 0).and_then(|number| Some((number, pool::take()?.0)));
+        let next = number.filter(|&number| number != 0).and_then(|number| Some((number, pool::take()?)));
         let is_there = next.is_some();
         if let Some((number, next)) = next {
             self.leave();
@@ -283,6 +284,37 @@ pub(crate) fn after_fork_in_child() {
         own.busy.set(false);
     });
     pool::after_fork_in_child();
+}
+
+/// A sample of the CPU, which others took.
+#[derive(Clone, Copy)]
+pub(super) struct Sample {
+    pub(super) tid: i32,
+    /// Ticks.
+    pub(super) at: u64,
+    pub(super) weight: u32,
+    /// As [`Stack::expose`] has it.
+    pub(super) stack: usize,
+}
+
+static SAMPLES: Lock<Vec<Sample>> = Lock::new(Vec::new());
+/// Samples that wait for the hub: some minutes' worth of one processor.
+const MOST_SAMPLES: usize = 1 << 16;
+
+/// A sample of the CPU was taken: told by the thread that takes samples in.
+pub(crate) fn sampled(tid: i32, at: u64, weight: u32, stack: Stack) {
+    let mut samples = SAMPLES.lock();
+    if samples.len() < MOST_SAMPLES {
+        samples.push(Sample { tid, at, weight, stack: stack.expose() });
+    } else {
+        LOST.fetch_add(1, Relaxed);
+        UNTOLD.fetch_add(1, Relaxed);
+    }
+}
+
+/// Those that came since the last time.
+pub(super) fn take_samples() -> Vec<Sample> {
+    std::mem::take(&mut SAMPLES.lock())
 }
 
 fn stack_of(stack: Option<Stack>) -> usize {
@@ -388,10 +420,10 @@ pub(crate) fn awaits(task: TaskId, class: Class, stack: Option<Stack>) {
     });
 }
 
-/// Its poll ends.
+/// The poll that began last on this thread, and has not ended, ends.
 #[inline(never)]
-pub(crate) fn poll_ends(task: TaskId, ready: bool) {
-    write(if ready { Kind::PollReady } else { Kind::PollPending }, |to| to.number(task));
+pub(crate) fn poll_ends(ready: bool) {
+    write(if ready { Kind::PollReady } else { Kind::PollPending }, |_| ());
 }
 
 /// It is gone.
@@ -432,7 +464,8 @@ pub(super) fn user_task_ends(task: TaskId, name: &'static str, stack: Option<Sta
     });
 }
 
-#[inline(always)]
+#[cold]
+#[inline(never)]
 pub(super) fn region_begins(task: TaskId, name: &'static str) {
     write(Kind::RegionBegin, |to| {
         to.number(task);
@@ -440,12 +473,11 @@ pub(super) fn region_begins(task: TaskId, name: &'static str) {
     });
 }
 
-#[inline(always)]
-pub(super) fn region_ends(task: TaskId, name: &'static str) {
-    write(Kind::RegionEnd, |to| {
-        to.number(task);
-        to.text(name);
-    });
+/// The region that began last on this thread, and has not ended, ends.
+#[cold]
+#[inline(never)]
+pub(super) fn region_ends() {
+    write(Kind::RegionEnd, |_| ());
 }
 
 pub(super) fn log(task: TaskId, category: &'static str, message: &str) {

@@ -1,8 +1,8 @@
 //! From the threads' buffers to one stream of events in the order of time.
-use super::event::{Class, HUB, StringId, ThreadId, What};
+use super::event::{Class, HUB, StringId, TaskId, ThreadId, What};
 use super::pool::{self, Buffer};
 use super::raw::{Kind, Reader};
-use super::record;
+use super::record::{self, Sample};
 use super::session::{Session, Who};
 use super::tables::{Known, Map};
 
@@ -27,6 +27,13 @@ struct Pending {
     text: Option<Box<str>>,
 }
 
+/// What a thread is in the midst of, the innermost last: ends do not say of what.
+#[derive(Default)]
+struct Open {
+    polls: Vec<TaskId>,
+    regions: Vec<(TaskId, StringId)>,
+}
+
 /// What is taken from the buffers.
 pub(super) struct Stream {
     pub(super) tables: Known,
@@ -35,6 +42,10 @@ pub(super) struct Stream {
     read: Map<usize, Read>,
     pending: Vec<Pending>,
     threads: Map<ThreadId, Who>,
+    /// What goes on, as far as was read.
+    open: Map<ThreadId, Open>,
+    /// Bytes of the heap that are alive.
+    heap: u64,
     /// Who waits, for what, and since when.
     waits: Map<ThreadId, (usize, u64)>,
 }
@@ -47,18 +58,29 @@ impl Stream {
             read: Map::default(),
             pending: Vec::new(),
             threads: Map::default(),
+            open: Map::default(),
+            heap: 0,
             waits: Map::default(),
         }
     }
 
     /// Takes what there is. It is `now`.
     pub(super) fn collect(&mut self, now: u64) {
+        for Sample { tid, at, weight, stack } in record::take_samples() {
+            let is_it = |who: &&Who| matches!(who.what, What::Thread { tid: theirs, .. } if theirs == tid);
+            let known = self.threads.iter().find(|(_, who)| is_it(who)).map(|(&thread, _)| thread);
+            let Some(thread) = known else { continue };
+            let what = What::Sample { weight, stack: self.tables.stack(stack) };
+            self.push(at, thread, what);
+        }
+        let bytes = crate::hook::alloc::live_bytes();
+        if bytes != self.heap {
+            self.heap = bytes;
+            self.push(now, HUB, What::Heap { bytes });
+        }
         let count = record::take_untold();
         if count > 0 {
-            let what = What::Lost { count };
-            let lost =
-                Pending { ticks: now, thread: HUB, what, counts: false, object: 0, name: 0, text: None };
-            self.pending.push(lost);
+            self.push(now, HUB, What::Lost { count });
         }
         let mut buffers: Vec<(&'static Buffer, bool)> =
             pool::all().filter_map(|buffer| Some((buffer, buffer.is_used()?))).collect();
@@ -72,6 +94,16 @@ impl Stream {
                 buffer.free();
             }
         }
+    }
+
+    /// What goes on on a thread.
+    fn open(&mut self, thread: ThreadId) -> &mut Open {
+        self.open.entry(thread).or_default()
+    }
+
+    /// Something that no thread has noted.
+    fn push(&mut self, ticks: u64, thread: ThreadId, what: What) {
+        self.pending.push(Pending { ticks, thread, what, counts: false, object: 0, name: 0, text: None });
     }
 
     fn take(&mut self, buffer: &'static Buffer) {
@@ -94,6 +126,8 @@ impl Stream {
         let (mut object, mut text, mut name) = (0, None, 0);
         let what = match kind {
             Kind::Thread => {
+                // Another recording may have ended in the midst of something.
+                self.open.remove(&thread);
                 let tid = from.number()? as i32;
                 let started = from.flag()?;
                 let creator = self.tables.stack(from.address()?);
@@ -102,8 +136,15 @@ impl Stream {
                     .insert(thread, Who { what: What::Thread { tid, name, started: false, creator } });
                 What::Thread { tid, name, started, creator }
             }
-            Kind::ThreadEnd => What::ThreadEnd,
-            Kind::Lost => What::Lost { count: from.number()? },
+            Kind::ThreadEnd => {
+                self.open.remove(&thread);
+                What::ThreadEnd
+            }
+            Kind::Lost => {
+                // Which of them end is not known any more.
+                *self.open(thread) = Open::default();
+                What::Lost { count: from.number()? }
+            }
             Kind::WaitBegin => {
                 let class = from.class()?;
                 let lock = from.number()? as u32;
@@ -141,14 +182,17 @@ impl Stream {
             Kind::PollBegin => {
                 let task = from.number()?;
                 name = self.tables.site(from.address()?);
+                self.open(thread).polls.push(task);
                 What::PollBegin { task }
             }
             Kind::Await => {
                 let (task, class): (_, Class) = (from.number()?, from.class()?);
                 What::Await { task, class, stack: self.tables.stack(from.address()?) }
             }
-            Kind::PollPending => What::PollEnd { task: from.number()?, ready: false },
-            Kind::PollReady => What::PollEnd { task: from.number()?, ready: true },
+            Kind::PollPending | Kind::PollReady => {
+                let task = self.open(thread).polls.pop().unwrap_or(0);
+                What::PollEnd { task, ready: kind == Kind::PollReady }
+            }
             Kind::TaskEnd => What::TaskEnd { task: from.number()?, cancelled: from.flag()? },
             Kind::ScopeBegin => What::ScopeBegin { name: self.tables.site(from.address()?), stack: 0 },
             Kind::ScopeEnd => What::ScopeEnd { name: self.tables.site(from.address()?) },
@@ -163,10 +207,11 @@ impl Stream {
             }
             Kind::RegionBegin => {
                 let (task, name) = (from.number()?, self.tables.text(from.text()?));
+                self.open(thread).regions.push((task, name));
                 What::RegionBegin { task, name, stack: 0 }
             }
             Kind::RegionEnd => {
-                let (task, name) = (from.number()?, self.tables.text(from.text()?));
+                let (task, name) = self.open(thread).regions.pop().unwrap_or_default();
                 What::RegionEnd { task, name }
             }
             Kind::Log => {
@@ -176,6 +221,12 @@ impl Stream {
             }
         };
         Some(Pending { ticks: *ticks, thread, what, counts: kind.is_event(), object, name, text })
+    }
+
+    /// A session begins: what is only told when it changes is to be told to it, too.
+    pub(super) fn tell_again(&mut self) {
+        self.heap = 0;
+        self.tables.refresh();
     }
 
     /// Tells the sessions of all that happened before `until`, in ticks.

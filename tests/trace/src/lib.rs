@@ -13,7 +13,7 @@ pub use pages::{Pages, rows};
 use profiled::trace::{self, Format, Summary};
 
 /// A writer that others read along.
-#[derive(Clone, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Memory(Arc<Mutex<Vec<u8>>>);
 
 impl Memory {

@@ -81,11 +81,11 @@ impl Start {
     }
 
     /// With the note that a trace has it.
-    fn traced(self) -> Start {
+    pub(crate) fn traced(self) -> Start {
         Start(self.0 | Start::TRACED)
     }
 
-    fn is_traced(self) -> bool {
+    pub(crate) fn is_traced(self) -> bool {
         self.0 & Start::TRACED != 0
     }
 

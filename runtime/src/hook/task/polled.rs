@@ -121,38 +121,16 @@ pub fn never<T>() -> T {
 struct Leave<'a> {
     origin: &'a Origin,
     depth: usize,
+    /// When it began, if it is timed, and whether a trace has that.
     poll: Start,
-    /// Its begin is in a trace.
-    traced: bool,
 }
 
 impl Leave<'_> {
     /// Its time is over.
     #[inline(always)]
-    fn end(&self) {
+    fn end(&self, ready: bool) {
         if self.poll != Start::UNTIMED {
-            self.book();
-        }
-    }
-
-    /// The poll begins, and somebody records.
-    #[cold]
-    #[inline(never)]
-    fn trace(&mut self) {
-        let (site, _) = self.origin.get();
-        if let Some(task) = self.origin.task().filter(|_| site.traced) {
-            self.traced = true;
-            record::poll_begins(task.id(), site);
-        }
-    }
-
-    /// It ends.
-    #[inline(always)]
-    fn tell(&self, ready: bool) {
-        if self.traced
-            && let Some(task) = self.origin.task()
-        {
-            record::poll_ends(task.id(), ready);
+            self.book(ready);
         }
     }
 
@@ -163,18 +141,32 @@ impl Leave<'_> {
 
     #[cold]
     #[inline(never)]
-    fn begin(&mut self) {
-        if let Some(task) = self.origin.task() {
-            self.poll = function::begin_poll(self.origin.get().0, &task.polls);
+    fn begin(&mut self, is_timed: bool) {
+        let Some(task) = self.origin.task() else { return };
+        let (site, _) = self.origin.get();
+        let traced = record::is_on() && site.traced;
+        if traced {
+            record::poll_begins(task.id(), site);
+        }
+        if is_timed {
+            self.poll = function::begin_poll(site, &task.polls);
+        }
+        if traced {
+            self.poll = self.poll.traced();
         }
     }
 
     #[cold]
     #[inline(never)]
-    fn book(&self) {
-        let busy = function::end_poll(self.origin.get().0, self.poll);
-        if let Some(task) = self.origin.task() {
-            task.add_busy(busy);
+    fn book(&self, ready: bool) {
+        if self.poll.is_timed() {
+            let busy = function::end_poll(self.origin.get().0, self.poll);
+            if let Some(task) = self.origin.task() {
+                task.add_busy(busy);
+            }
+        }
+        if self.poll.is_traced() {
+            record::poll_ends(ready);
         }
     }
 }
@@ -183,8 +175,7 @@ impl Drop for Leave<'_> {
     /// Only for a panic, which began inside.
     #[cold]
     fn drop(&mut self) {
-        self.end();
-        self.tell(false);
+        self.end(false);
         function::panicked(self.origin.get().0);
         self.leave();
     }
@@ -203,10 +194,7 @@ impl<F: Future> Future for Polled<F> {
         // In the frame of this poll, whose end walks of the stack find by it.
         let mut mark = MaybeUninit::<Polling<'_>>::uninit();
         let (depth, is_timed) = enter(&this.origin, mark.as_ptr().addr());
-        let mut leave = Leave { origin: &this.origin, depth, poll: Start::UNTIMED, traced: false };
-        if record::is_on() {
-            leave.trace();
-        }
+        let mut leave = Leave { origin: &this.origin, depth, poll: Start::UNTIMED };
         let wraps = park::is_wanted(cx.waker()) && this.origin.task().is_some();
         let own;
         let mut context;
@@ -221,13 +209,12 @@ impl<F: Future> Future for Polled<F> {
             cx
         };
         // The last of all, and its end the first: what is timed is the program's.
-        if is_timed {
-            leave.begin();
+        if is_timed | record::is_on() {
+            leave.begin(is_timed);
         }
         // SAFETY: as above.
         let polled = unsafe { Pin::new_unchecked(&mut this.future) }.poll(cx);
-        leave.end();
-        leave.tell(polled.is_ready());
+        leave.end(polled.is_ready());
         if polled.is_ready() {
             let (site, bucket) = this.origin.get();
             ended(site, std::mem::replace(&mut this.start, Start::OVER), bucket);

@@ -27,7 +27,6 @@ pub(super) const PROC_STATUS: u8 = 13;
 pub(super) const GO_CREATE: u8 = 14;
 pub(super) const GO_START: u8 = 16;
 pub(super) const GO_DESTROY: u8 = 17;
-pub(super) const GO_STOP: u8 = 19;
 pub(super) const GO_BLOCK: u8 = 20;
 pub(super) const GO_UNBLOCK: u8 = 21;
 pub(super) const GO_STATUS: u8 = 25;
