@@ -150,7 +150,9 @@ fn main() {
         (move |n| team.run(&plain, n), move |n| team.run(&with, n))
     });
     let pairs: Vec<_> = slices.iter().map(|(without, with)| Pair { with, without }).collect();
-    table.row_of("the same, on two threads at once", Target::Added(25.0), 4_000, 500, &pairs, &rest);
+    // Long slices: threads do not start together.
+    let long_rest = || std::thread::sleep(Duration::from_millis(60));
+    table.row_of("the same, on two threads at once", Target::Added(25.0), 40_000, 200, &pairs, &long_rest);
     table.figure("dropped meanwhile", "0", |_| session.stop().expect("nobody to fail").dropped.to_string());
 
     let session = record();

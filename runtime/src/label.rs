@@ -11,6 +11,7 @@ use std::marker::PhantomData;
 use std::ptr;
 use std::sync::atomic::{AtomicPtr, AtomicU64, Ordering::Relaxed, Ordering::SeqCst, compiler_fence};
 
+use crate::trace::record;
 use crate::{local, store};
 
 pub use future::{FutureExt, WithLabels};
@@ -107,6 +108,9 @@ impl Set {
             compiler_fence(SeqCst);
             local.labels.store(ptr::from_ref(self).cast_mut(), Relaxed);
         });
+        if record::is_on() {
+            record::labels(self.encoded());
+        }
         Scope { set: self, here: PhantomData }
     }
 
@@ -252,6 +256,9 @@ impl Drop for Scope<'_> {
         });
         // The set may go only after the handler can no longer find it.
         compiler_fence(SeqCst);
+        if record::is_on() {
+            record::labels(encoded());
+        }
     }
 }
 

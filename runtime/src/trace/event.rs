@@ -41,7 +41,9 @@ pub(crate) struct Event {
 pub(crate) struct Beginning {
     /// Nanoseconds of `CLOCK_MONOTONIC`: time 0 of events.
     pub(crate) monotonic: u64,
+    #[allow(dead_code, reason = "Go's format of 1.23 has no clock but the one")]
     pub(crate) wall: SystemTime,
+    #[allow(dead_code, reason = "nor a process")]
     pub(crate) process: u32,
 }
 
@@ -58,6 +60,7 @@ pub(crate) enum What {
         creator: StackId,
     },
     /// It has another name from now on.
+    #[allow(dead_code, reason = "nobody watches names yet")]
     ThreadName {
         name: StringId,
     },

@@ -43,10 +43,12 @@ pub(super) enum Kind {
     RegionEnd,
     /// task, text, bytes
     Log,
+    /// bytes: as `label` encodes them
+    Labels,
 }
 
 impl Kind {
-    const ALL: [Kind; 20] = [
+    const ALL: [Kind; 21] = [
         Kind::Thread,
         Kind::ThreadEnd,
         Kind::Lost,
@@ -67,6 +69,7 @@ impl Kind {
         Kind::RegionBegin,
         Kind::RegionEnd,
         Kind::Log,
+        Kind::Labels,
     ];
 
     /// Whether it is something that the program did, and not said of ourselves.
@@ -140,6 +143,17 @@ impl Writer {
     pub(super) fn text(&mut self, text: &'static str) {
         self.address(text.as_ptr().expose_provenance());
         self.number(text.len() as u64);
+    }
+
+    /// No more than [`MAX_TEXT`].
+    pub(super) fn bytes(&mut self, bytes: &[u8]) {
+        let bytes = &bytes[..bytes.len().min(MAX_TEXT)];
+        self.number(bytes.len() as u64);
+        // SAFETY: as above, and what is written to is nobody else's.
+        unsafe {
+            self.0.copy_from_nonoverlapping(bytes.as_ptr(), bytes.len());
+            self.0 = self.0.add(bytes.len());
+        }
     }
 
     /// A text that is only here now: all of it, or what [`cut`] leaves.

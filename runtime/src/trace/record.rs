@@ -402,7 +402,7 @@ pub(crate) fn task_woken(task: TaskId, stack: Option<Stack>) {
 }
 
 /// It is polled.
-#[inline(never)]
+#[inline(always)]
 pub(crate) fn poll_begins(task: TaskId, site: &'static FunctionSite) {
     write(Kind::PollBegin, |to| {
         to.number(task);
@@ -421,7 +421,7 @@ pub(crate) fn awaits(task: TaskId, class: Class, stack: Option<Stack>) {
 }
 
 /// The poll that began last on this thread, and has not ended, ends.
-#[inline(never)]
+#[inline(always)]
 pub(crate) fn poll_ends(ready: bool) {
     write(if ready { Kind::PollReady } else { Kind::PollPending }, |_| ());
 }
@@ -436,15 +436,22 @@ pub(crate) fn task_ends(task: TaskId, cancelled: bool) {
 }
 
 /// A function begins that is marked.
-#[inline(never)]
+#[inline(always)]
 pub(crate) fn scope_begins(site: &'static FunctionSite) {
     write(Kind::ScopeBegin, |to| to.address(site_of(site)));
 }
 
 /// It ends.
-#[inline(never)]
+#[inline(always)]
 pub(crate) fn scope_ends(site: &'static FunctionSite) {
     write(Kind::ScopeEnd, |to| to.address(site_of(site)));
+}
+
+/// Other labels are in force from now on.
+#[cold]
+#[inline(never)]
+pub(crate) fn labels(encoded: &[u8]) {
+    write(Kind::Labels, |to| to.bytes(encoded));
 }
 
 pub(super) fn user_task_begins(task: TaskId, parent: TaskId, name: &'static str, stack: Option<Stack>) {

@@ -206,7 +206,10 @@ impl Session {
         let Session { mut output, failed, summary, .. } = self;
         let flushed = guarded(|| output.flush());
         // The program's code, too.
-        let dropped = guarded(|| Ok(drop(output)));
+        let dropped = guarded(|| {
+            drop(output);
+            Ok(())
+        });
         match failed {
             Some(error) => Err(error),
             None => flushed.and(dropped).map(|()| summary),

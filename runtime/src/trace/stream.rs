@@ -214,6 +214,11 @@ impl Stream {
                 let (task, name) = self.open(thread).regions.pop().unwrap_or_default();
                 What::RegionEnd { task, name }
             }
+            Kind::Labels => {
+                let pairs = crate::store::pairs(from.bytes()?).map(|(key, value)| format!("{key}={value}"));
+                text = Some(pairs.collect::<Vec<_>>().join(",").into());
+                What::Labels { labels: 0 }
+            }
             Kind::Log => {
                 let (task, category) = (from.number()?, self.tables.text(from.text()?));
                 text = Some(str::from_utf8(from.bytes()?).ok()?.into());
@@ -236,8 +241,10 @@ impl Stream {
         self.pair();
         let ripe = self.pending.partition_point(|pending| pending.ticks.wrapping_sub(until) as i64 <= 0);
         for Pending { ticks, thread, mut what, counts, name, text, .. } in self.pending.drain(..ripe) {
-            if let (What::Log { message, .. }, Some(text)) = (&mut what, &text) {
-                *message = self.tables.pass(text);
+            if let (What::Log { message: passing, .. } | What::Labels { labels: passing }, Some(text)) =
+                (&mut what, &text)
+            {
+                *passing = self.tables.pass(text);
             }
             let who = self.threads.get(&thread).copied();
             for session in sessions.iter_mut() {

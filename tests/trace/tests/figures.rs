@@ -48,9 +48,8 @@ fn the_heap_and_the_cpu_are_in_the_trace() {
         .lines()
         .filter(|line| line.contains("/memory/classes/heap/objects:bytes"))
         .map(|line| {
-            let value = line.rsplit_once("Value=").unwrap_or_else(|| panic!("{line}")).1;
-            let digits = value.trim_start_matches(|c: char| !c.is_ascii_digit());
-            digits.split(|c: char| !c.is_ascii_digit()).next().unwrap().parse().unwrap()
+            let value = line.split("Uint64(").nth(1).unwrap_or_else(|| panic!("{line}"));
+            value.trim_end_matches(|c: char| !c.is_ascii_digit()).parse().unwrap()
         })
         .collect();
     assert!(heap.len() >= 10, "{heap:?}\n{text}");

@@ -5,8 +5,15 @@ use std::time::Duration;
 use profiled::trace;
 use profiled_test_trace::{count, record, rows};
 
+/// Sessions are the process's: one test at a time.
+fn alone() -> std::sync::MutexGuard<'static, ()> {
+    static ALONE: std::sync::Mutex<()> = std::sync::Mutex::new(());
+    ALONE.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+}
+
 #[test]
 fn a_program_with_threads_tasks_regions_and_messages_is_shown() {
+    let _alone = alone();
     let (trace, summary) = record(|| {
         let task = trace::task("checkout");
         trace::log!("order", "number {}", 42);
@@ -53,4 +60,40 @@ fn a_program_with_threads_tasks_regions_and_messages_is_shown() {
     let packers =
         goroutines.iter().find(|row| row[0].contains("packer")).unwrap_or_else(|| panic!("{goroutines:?}"));
     assert_eq!(packers[1], "2", "{goroutines:?}");
+}
+
+#[test]
+fn labels_are_messages_where_they_change() {
+    let _alone = alone();
+    let (trace, summary) = record(|| {
+        profiled::labels! { "route" => "/cart" }
+        profiled::labels::with(&[("user", "7")], || ());
+    });
+    let text = trace.parsed();
+    let labels: Vec<&str> = text
+        .lines()
+        .filter(|line| line.contains("Category=\"labels\""))
+        .map(|line| line.split("Message=").nth(1).unwrap())
+        .collect();
+    assert_eq!(labels, ["\"route=/cart\"", "\"route=/cart,user=7\"", "\"route=/cart\"", "\"\""], "{text}");
+    assert_eq!(summary.events, 4);
+}
+
+#[test]
+fn a_long_text_is_cut_where_everybody_sees_it() {
+    let _alone = alone();
+    let long = "\u{e4}".repeat(600);
+    let (trace, _) = record(|| {
+        trace::log("long", &long);
+        trace::log!("long", "{long}{long}");
+        trace::log("long", &long[..1024]);
+    });
+    let text = trace.parsed();
+    let messages: Vec<&str> = text
+        .lines()
+        .filter(|line| line.contains("Category=\"long\""))
+        .map(|line| line.split("Message=").nth(1).unwrap())
+        .collect();
+    let cut = format!("\"{}\u{2026}\"", &long[..1020]);
+    assert_eq!(messages, [cut.clone(), cut, format!("\"{}\"", &long[..1024])]);
 }
