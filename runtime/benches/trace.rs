@@ -116,8 +116,10 @@ macro_rules! copies {
     };
 }
 
+type Loop = fn(u64);
+
 /// Pairs of the one and the other.
-fn row(table: &mut Table, what: &str, target: Target, calls: [(fn(u64), fn(u64)); 4], between: &dyn Fn()) {
+fn row(table: &mut Table, what: &str, target: Target, calls: [(Loop, Loop); 4], between: &dyn Fn()) {
     let slices = calls.map(|(plain, with)| (move |n| timed(|| plain(n)), move |n| timed(|| with(n))));
     let pairs: Vec<_> = slices.iter().map(|(without, with)| Pair { with, without }).collect();
     table.row_of(what, target, 4_000, 1000, &pairs, between);

@@ -1,7 +1,12 @@
 //! The execution trace: what happened when, on which thread and in which future. For Go's viewer, `go tool trace`.
 //!
-//! While somebody records ([`start`](trace::start)) every thread notes what it does: [`region`](trace::region)s,
-//! [`task`](trace::task)s and messages of the program's, functions marked [`#[profiled]`](crate::profiled), polls of profiled
+//! A thread is a goroutine in Go's viewer, and so is a future that is polled; what is polled inside of another one is a
+//! region of its, as are functions and regions. A wait has a reason that says for what, and of a lock which; who ends it is
+//! known of locks, with its stack. Waits shorter than a microsecond are not in it. Where a future waits, and who woke it, is
+//! noted as often as [`tasks::set_stacks`](crate::tasks::set_stacks) says. Regions have no stacks: they cost some 25 ns each.
+//!
+//! While somebody records ([`start`]) every thread notes what it does: [`region`]s,
+//! [`task`]s and messages of the program's, functions marked [`#[profiled]`](crate::profiled), polls of profiled
 //! futures, waits for profiled locks and for [`block::region`](crate::block::region)s, and, with the feature `interpose`, all
 //! waits for futexes. While nobody does each of these is one look at a word.
 //!
