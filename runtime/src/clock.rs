@@ -36,6 +36,7 @@ pub(crate) fn ticks() -> u64 {
 }
 
 /// Whether ticks are the processor's counter.
+#[cfg_attr(profiled_portable, expect(dead_code, reason = "the portable backend takes no samples of the CPU"))]
 pub(crate) fn is_counter() -> bool {
     SOURCE.load(Relaxed) == COUNTER
 }

@@ -299,9 +299,11 @@ pub(super) struct Sample {
 
 static SAMPLES: Lock<Vec<Sample>> = Lock::new(Vec::new());
 /// Samples that wait for the hub: some minutes' worth of one processor.
+#[cfg_attr(profiled_portable, expect(dead_code, reason = "the portable backend takes none"))]
 const MOST_SAMPLES: usize = 1 << 16;
 
 /// A sample of the CPU was taken: told by the thread that takes samples in.
+#[cfg_attr(profiled_portable, expect(dead_code, reason = "the portable backend takes none"))]
 pub(crate) fn sampled(tid: i32, at: u64, weight: u32, stack: Stack) {
     let mut samples = SAMPLES.lock();
     if samples.len() < MOST_SAMPLES {
