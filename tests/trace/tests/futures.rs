@@ -22,6 +22,11 @@ fn work(depth: u32) -> u32 {
     if depth == 0 { 0 } else { 1 + std::hint::black_box(work(depth - 1)) }
 }
 
+#[profiled(name = "futures/known")]
+fn known() -> u32 {
+    std::hint::black_box(8)
+}
+
 #[profiled(name = "futures/unseen", trace = false)]
 fn unseen() -> u32 {
     std::hint::black_box(7)
@@ -37,6 +42,8 @@ fn futures_are_goroutines_and_functions_are_regions() {
     tasks::set_stacks(tasks::Stacks::All);
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_time().build().unwrap();
+    // Functions that were called before are in it as those that were not.
+    known();
     let (trace, summary) = record(|| {
         runtime.block_on(async {
             let handles: Vec<_> = (0..20).map(|_| tokio::spawn(outer())).collect();
@@ -49,12 +56,14 @@ fn futures_are_goroutines_and_functions_are_regions() {
         });
         unseen();
         work(0);
+        (0..5).for_each(|_| _ = known());
     });
     assert_eq!(summary.dropped, 0);
     let text = trace.parsed();
     // Each of the twenty calls it four times, one in the other, and the test once; some 60 polls of what is inside.
     assert_eq!(count(&text, &["RegionBegin", "\"futures/work\""]), 81, "{text}");
     assert!(count(&text, &["RegionBegin", "\"futures/inner\""]) >= 60);
+    assert_eq!(count(&text, &["RegionBegin", "\"futures/known\""]), 5);
     assert_eq!(count(&text, &["futures/unseen"]), 0);
     assert!(count(&text, &["Running->Waiting", "\"await\""]) >= 60, "{text}");
 

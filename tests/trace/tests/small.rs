@@ -63,6 +63,29 @@ fn a_program_with_threads_tasks_regions_and_messages_is_shown() {
 }
 
 #[test]
+fn regions_end_where_they_do() {
+    let _alone = alone();
+    let (trace, _) = record(|| {
+        let outer = trace::region("outer");
+        drop(trace::region("inner"));
+        trace::log("between", "");
+        drop(outer);
+    });
+    let text = trace.parsed();
+    let at = |parts: [&str; 2]| {
+        text.lines().position(|line| parts.iter().all(|part| line.contains(part))).unwrap()
+    };
+    let places = [
+        at(["RegionBegin", "\"outer\""]),
+        at(["RegionBegin", "\"inner\""]),
+        at(["RegionEnd", "\"inner\""]),
+        at(["Log", "\"between\""]),
+        at(["RegionEnd", "\"outer\""]),
+    ];
+    assert!(places.is_sorted(), "{text}");
+}
+
+#[test]
 fn labels_are_messages_where_they_change() {
     let _alone = alone();
     let (trace, summary) = record(|| {
