@@ -6,6 +6,9 @@ use super::record::{self, Sample};
 use super::session::{Session, Who};
 use super::tables::{Known, Map};
 
+/// Bytes that are taken at once: an event takes some twenty times as much while it is handled.
+const AT_ONCE: usize = 1 << 20;
+
 /// How far a buffer has been read.
 #[derive(Clone, Copy, Default)]
 struct Read {
@@ -64,8 +67,9 @@ impl Stream {
         }
     }
 
-    /// Takes what there is. It is `now`.
-    pub(super) fn collect(&mut self, now: u64) {
+    /// Takes what there is. It is `now`. If that is much it takes the oldest, and gives the time from which on something may
+    /// be missing.
+    pub(super) fn collect(&mut self, now: u64) -> Option<u64> {
         for Sample { tid, at, weight, stack } in record::take_samples() {
             let is_it = |who: &&Who| matches!(who.what, What::Thread { tid: theirs, .. } if theirs == tid);
             let known = self.threads.iter().find(|(_, who)| is_it(who)).map(|(&thread, _)| thread);
@@ -84,16 +88,22 @@ impl Stream {
         }
         let mut buffers: Vec<(&'static Buffer, bool)> =
             pool::all().filter_map(|buffer| Some((buffer, buffer.is_used()?))).collect();
-        buffers.sort_unstable_by_key(|(buffer, _)| buffer.place());
+        // The oldest first; of one thread that is their order, too.
+        buffers.sort_unstable_by_key(|(buffer, _)| (buffer.began(), buffer.place()));
+        let mut bytes = 0;
         for (buffer, is_full) in buffers {
             if buffer.recording().wrapping_sub(self.first) as i32 >= 0 {
-                self.take(buffer);
+                if bytes >= AT_ONCE {
+                    return Some(buffer.began());
+                }
+                bytes += self.take(buffer);
             }
             if is_full {
                 self.read.remove(&std::ptr::from_ref(buffer).addr());
                 buffer.free();
             }
         }
+        None
     }
 
     /// What goes on on a thread.
@@ -106,7 +116,8 @@ impl Stream {
         self.pending.push(Pending { ticks, thread, what, counts: false, object: 0, name: 0, text: None });
     }
 
-    fn take(&mut self, buffer: &'static Buffer) {
+    /// Takes what is new in it. Gives how many bytes that was.
+    fn take(&mut self, buffer: &'static Buffer) -> usize {
         let key = std::ptr::from_ref(buffer).addr();
         let mut read = self.read.get(&key).copied().unwrap_or(Read { bytes: 0, ticks: buffer.began() });
         let written = buffer.written();
@@ -115,8 +126,10 @@ impl Stream {
             let Some(pending) = self.record(&mut reader, buffer.thread(), &mut read.ticks) else { break };
             self.pending.push(pending);
         }
+        let new = written.len() - read.bytes.min(written.len());
         read.bytes = written.len();
         self.read.insert(key, read);
+        new
     }
 
     /// The next record, if there is one.

@@ -70,8 +70,8 @@ fn what_a_slow_writer_costs_is_counted_to_the_event() {
     let moves = Arc::new(AtomicBool::new(false));
     let session = trace::start(Stuck(memory.clone(), Arc::clone(&moves)), Format::Go).unwrap();
     let mut made = 0;
-    // An event has ten bytes or more, so that the 32 MiB of buffers are full by then, and what is under way to the writer.
-    while made < 5_000_000 {
+    // An event has two bytes to twelve: the 32 MiB of buffers are full by then, whatever is under way to the writer.
+    while made < 10_000_000 {
         made += busy(4, Duration::from_millis(100));
     }
     moves.store(true, Relaxed);
