@@ -16,7 +16,7 @@ pub(crate) struct Args {
     pub(crate) krate: Option<Path>,
     /// `labels(key = expr, ..)`: what each call's samples carry.
     pub(crate) labels: Option<Labels>,
-    /// `trace = false`: not in the timeline. Nothing records one yet, so that it is read and has no effect.
+    /// `trace = false`: not in the timeline. Then the site says so.
     pub(crate) trace: Option<LitBool>,
     /// Set on the attribute that an annotated `impl` block appends to each of its methods.
     pub(crate) method: Option<Method>,

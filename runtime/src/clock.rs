@@ -35,6 +35,12 @@ pub(crate) fn ticks() -> u64 {
     if SOURCE.load(Relaxed) == COUNTER { counter() } else { slow_ticks() }
 }
 
+/// Whether ticks are the processor's counter.
+#[cfg_attr(profiled_portable, expect(dead_code, reason = "the portable backend takes no samples of the CPU"))]
+pub(crate) fn is_counter() -> bool {
+    SOURCE.load(Relaxed) == COUNTER
+}
+
 /// Ticks now, and not a moment earlier: what was begun before is done. Takes some ten nanoseconds more.
 #[inline(always)]
 pub(crate) fn ticks_in_order() -> u64 {

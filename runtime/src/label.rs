@@ -12,6 +12,7 @@ use std::ptr;
 use std::sync::atomic::{AtomicPtr, AtomicU64, Ordering::Relaxed, Ordering::SeqCst, compiler_fence};
 
 use crate::record::Fact;
+use crate::trace::record;
 use crate::{local, store};
 
 pub use future::{FutureExt, WithLabels};
@@ -117,6 +118,9 @@ impl Set {
             compiler_fence(SeqCst);
             local.labels.store(ptr::from_ref(self).cast_mut(), Relaxed);
         });
+        if record::is_on() {
+            record::labels(self.encoded());
+        }
         Scope { set: self, here: PhantomData }
     }
 
@@ -262,6 +266,9 @@ impl Drop for Scope<'_> {
         });
         // The set may go only after the handler can no longer find it.
         compiler_fence(SeqCst);
+        if record::is_on() {
+            record::labels(encoded());
+        }
     }
 }
 

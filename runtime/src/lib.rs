@@ -46,6 +46,8 @@ mod symbol;
 #[cfg(feature = "enabled")]
 mod sys;
 #[cfg(feature = "enabled")]
+pub mod trace;
+#[cfg(feature = "enabled")]
 #[cfg_attr(profiled_portable, expect(dead_code, reason = "the portable backend has no signal handlers"))]
 mod trap;
 
@@ -105,7 +107,7 @@ pub use record::{Format, Kind, LabelValue, ValueType};
 ///   each call, a future's at its first poll, and may use the arguments. A call costs what [`labels!`] costs, formatting
 ///   and some 400 bytes of stack, and a future an allocation. On an `impl` block they are those of each method that has
 ///   none of its own.
-/// - `trace = false`: not in the timeline. There is none yet: it is accepted, and has no effect.
+/// - `trace = false`: its calls, or its futures, are not in [traces](mod@trace).
 /// - `crate = path`: where this crate is, if it is not at `::profiled`.
 ///
 /// ```

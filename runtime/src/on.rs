@@ -134,6 +134,17 @@ pub mod tasks {
     pub use crate::hook::watch::Watch;
 }
 
+/// [`trace::log`] with a message that is formatted only while somebody records: `log!("category", "{} of {}", 1, 2)`.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __profiled_trace_log {
+    ($category:expr, $($message:tt)+) => {
+        if $crate::trace::is_enabled() {
+            $crate::__private::log_formatted($category, ::core::format_args!($($message)+));
+        }
+    };
+}
+
 /// What our macros expand to. Not part of the API.
 #[doc(hidden)]
 pub mod __private {
@@ -149,6 +160,7 @@ pub mod __private {
     pub use crate::signal::timer_tag;
     pub use crate::site::{FunctionSite, LockSite, Name, Place, register};
     pub use crate::stack::observe as stack;
+    pub use crate::trace::api::log_formatted;
     pub use core::any::type_name;
     pub use inventory::submit;
 }

@@ -66,7 +66,7 @@ impl Name {
 #[derive(Debug)]
 #[repr(align(64))]
 pub struct FunctionSite {
-    /// Given out at the first call; 0 before.
+    /// Given out at the first call; 0 before. Shifted while calls are traced: see [`id`](Self::id).
     pub(crate) id: AtomicU32,
     /// Of an async function: counts the futures that ended.
     pub(crate) ended: AtomicU32,
@@ -77,6 +77,8 @@ pub struct FunctionSite {
     pub(crate) profile: OnceLock<&'static Profile>,
     pub(crate) name: Name,
     pub(crate) place: Place,
+    /// Its calls are in traces.
+    pub(crate) traced: bool,
     /// The one that was registered before it.
     next: AtomicPtr<FunctionSite>,
 }
@@ -92,9 +94,46 @@ impl FunctionSite {
             profile: OnceLock::new(),
             name,
             place: Place { file, line, column },
+            traced: true,
             next: AtomicPtr::new(std::ptr::null_mut()),
         }
     }
+
+    /// The same, left out of traces.
+    pub const fn untraced(mut self) -> Self {
+        self.traced = false;
+        self
+    }
+
+    /// The id, or 0.
+    #[inline(always)]
+    pub(crate) fn id(&self) -> u32 {
+        let id = self.id.load(Ordering::Relaxed);
+        if id >> ID_BITS == 0 { id } else { id >> ID_BITS }
+    }
+
+    /// Whether its calls are being traced. No call then finds a counter by the id as it stands there.
+    pub(crate) fn is_traced(&self) -> bool {
+        self.id.load(Ordering::Relaxed) >> ID_BITS != 0
+    }
+
+    /// Has its calls traced from now on, or no longer; if it has an id.
+    pub(crate) fn trace(&self, on: bool) {
+        let id = self.id();
+        if self.traced && id != 0 {
+            let (from, to) = if on { (id, id << ID_BITS) } else { (id << ID_BITS, id) };
+            _ = self.id.compare_exchange(from, to, Ordering::Relaxed, Ordering::Relaxed);
+        }
+    }
+}
+
+/// No id has more. One that is shifted by that many is none that a counter is found by: see
+/// [`Directory`](crate::local).
+const ID_BITS: u32 = 16;
+
+/// Has calls of functions traced from now on, or no longer. Those that have no id yet find out at their first call.
+pub(crate) fn trace(on: bool) {
+    functions().for_each(|site| site.trace(on));
 }
 
 /// The site that was registered last.

@@ -191,12 +191,13 @@ fn site(args: &Args, name: &Ident) -> TokenStream {
     };
     // The place of this call is the one that the site notes, which shall be the function's name and not ours.
     let here = quote_spanned! { name.span() => here() };
+    let untraced = args.trace.as_ref().filter(|trace| !trace.value).map(|_| quote! { .untraced() });
     quote! {{
         extern "C" fn #start() {
             #private::#register(&__PROFILED_SITE);
         }
         #private::#register! { __PROFILED_SITE, #start }
-        static __PROFILED_SITE: #private::FunctionSite = #private::Name::#made.#here;
+        static __PROFILED_SITE: #private::FunctionSite = #private::Name::#made.#here #untraced;
         &__PROFILED_SITE
     }}
 }

@@ -324,6 +324,7 @@ unsafe extern "C" fn thread_ended(thread: *mut c_void) {
     {
         return;
     }
+    crate::trace::record::thread_ends();
     with(|local| {
         crate::hook::task::give_back(local);
         local.near.set(0);

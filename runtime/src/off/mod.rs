@@ -15,6 +15,8 @@ mod named;
 mod profile;
 mod settings;
 mod snapshot;
+#[path = "trace.rs"]
+mod traces;
 
 pub use alloc::Allocator;
 pub use environment::{Guard, init};
@@ -67,6 +69,25 @@ pub mod tasks {
     pub use super::named::spawn;
     pub use super::named::{Instrumented, Stacks, Stuck, dump, instrument, set_stacks, watch};
     pub use super::settings::Watch;
+}
+
+/// The execution trace: none is recorded.
+pub mod trace {
+    pub use super::traces::{
+        Format, InTask, Region, Session, Summary, Task, is_enabled, log, region, start, task,
+    };
+    pub use crate::__profiled_trace_log as log;
+}
+
+/// A message that is looked at by the compiler, and never put together.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __profiled_trace_log {
+    ($category:expr, $($message:tt)+) => {
+        if false {
+            $crate::__private::log_formatted($category, ::core::format_args!($($message)+));
+        }
+    };
 }
 
 /// Key and value on the samples taken within a scope.

@@ -163,6 +163,14 @@ inventory::submit! { Entry::Profile(&CPU_PROFILE) }
 /// Nobody calls it: no fork is noticed here.
 pub(crate) fn after_fork_in_child() {}
 
+/// Whether samples of the CPU are taken.
+pub(crate) fn is_sampling() -> bool {
+    false
+}
+
+/// Takes in what was sampled so far.
+pub(crate) fn hear() {}
+
 /// All threads of the process, where they can be asked: here none can.
 pub fn dump() -> Snapshot {
     Nobody.snapshot("threads")

@@ -89,6 +89,7 @@ fn sample(brought: sys::signal::Brought, context: *mut c_void) {
     let lost = if word >= WALL_CLOCK { 0 } else { brought.expirations * unit };
     RING.push(lost, |record| {
         record.time = brought.expirations * unit;
+        record.at = sys::clock::counter();
         record.word = word;
         record.tid = tid;
         record.name = if NAMES.load(Relaxed) { sys::call::thread_name() } else { [0; _] };

@@ -29,6 +29,18 @@ pub use dump::dump;
 pub(crate) use dump::stack_of;
 use sampler::{SAMPLER, close, open};
 
+/// Whether samples of the CPU are taken.
+pub(crate) fn is_sampling() -> bool {
+    handler::PERIOD.load(std::sync::atomic::Ordering::Relaxed) != 0
+}
+
+/// Takes in what was sampled so far.
+pub(crate) fn hear() {
+    if is_sampling() {
+        SAMPLER.lock().drain();
+    }
+}
+
 /// The parent's threads are not there.
 pub(crate) fn after_fork_in_child() {
     sampler::after_fork_in_child();

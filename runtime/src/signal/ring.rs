@@ -23,6 +23,8 @@ pub(super) const SLOTS: usize = 1280;
 pub(super) struct Record {
     /// Nanoseconds that it stands for.
     pub(super) time: u64,
+    /// The processor's counter when it was taken.
+    pub(super) at: u64,
     /// What the signal was, as the handler numbers them.
     pub(super) word: usize,
     pub(super) tid: i32,
@@ -44,6 +46,7 @@ impl Record {
     pub(super) const fn new() -> Record {
         Record {
             time: 0,
+            at: 0,
             word: 0,
             tid: 0,
             name: [0; NAME_BYTES],

@@ -1,3 +1,4 @@
+#![expect(unsafe_code, reason = "records by numbers that threads noted")]
 //! Each stack once.
 use std::{fmt, ptr};
 
@@ -50,6 +51,20 @@ impl Stack {
     /// A number that is this stack's alone for as long as the process lives.
     pub(crate) fn id(self) -> usize {
         ptr::from_ref(self.0).addr()
+    }
+
+    /// The same, for [`exposed`](Self::exposed).
+    pub(crate) fn expose(self) -> usize {
+        ptr::from_ref(self.0).expose_provenance()
+    }
+
+    /// The stack of this number.
+    ///
+    /// # Safety
+    /// The number comes from [`expose`](Self::expose).
+    pub(crate) unsafe fn exposed(number: usize) -> Stack {
+        // SAFETY: as promised; records live for ever.
+        Stack(unsafe { &*ptr::with_exposed_provenance(number) })
     }
 
     /// How many times a stack became `[other]` for want of room.

@@ -9,6 +9,7 @@ use super::file::{self, Files, Output};
 use super::http::{Handler, Server};
 use crate::error::{Error, Result};
 use crate::profile::{How, Source, lookup};
+use crate::trace;
 
 /// Does what the environment asks for, until the result is dropped.
 ///
@@ -23,6 +24,7 @@ use crate::profile::{How, Source, lookup};
 /// | `PROFILED_CPU` | a file for a CPU profile at 100 Hz from here until the guard is dropped |
 /// | `PROFILED_CPU_HZ` | samples for every second of CPU time, 1 to 4 000, for ever: the profile `cpu`, as [`cpu::set_continuous`](crate::cpu::set_continuous) |
 /// | `PROFILED_HEAP` | a file for the profile `heap` as it is when the guard is dropped |
+/// | `PROFILED_TRACE` | a file for a [trace](mod@crate::trace) from here until the guard is dropped: Go's, if its name ends in `.trace` or `.out`, otherwise Perfetto's |
 /// | `PROFILED_HEAP_RATE` | mean bytes between two samples, as [`heap::set_rate`](crate::heap::set_rate); read at the first allocation, whether this is called or not |
 /// | `PROFILED_BLOCK_RATE` | nanoseconds of waiting, as [`block::set_rate`](crate::block::set_rate) |
 /// | `PROFILED_MUTEX_FRACTION` | one contention in so many, as [`mutex::set_fraction`](crate::mutex::set_fraction) |
@@ -71,8 +73,17 @@ pub fn init() -> Guard {
     if let Some(server) = &server {
         tell(format_args!("serving /debug/pprof/ at {}", server.local_addr()));
     }
-    let wanted = cpu.is_some() || heap.is_some();
-    let files = wanted.then(|| file::add(Files { cpu, heap })).flatten();
+    let trace = wanted("PROFILED_TRACE", |path| {
+        let output = Output::at(path)?;
+        let format = match output.ending() {
+            Some("trace" | "out") => trace::Format::Go,
+            _ => trace::Format::Perfetto,
+        };
+        let session = trace::start(output.begin()?, format)?;
+        Ok((output, session))
+    });
+    let wanted = cpu.is_some() || heap.is_some() || trace.is_some();
+    let files = wanted.then(|| file::add(Files { cpu, heap, trace })).flatten();
     Guard { process: std::process::id(), server, files }
 }
 

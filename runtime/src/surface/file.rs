@@ -22,6 +22,7 @@ use crate::profile::{Recording, lookup};
 use crate::snapshot::Snapshot;
 use crate::sys::ending::{Termination, at_exit};
 use crate::sys::thread::with_signals_blocked;
+use crate::trace;
 
 /// How long whoever ends the process waits for its files.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -30,6 +31,8 @@ const PATIENCE: Duration = Duration::from_secs(10);
 pub(super) struct Files {
     pub(super) cpu: Option<(Output, Box<dyn Recording>)>,
     pub(super) heap: Option<Output>,
+    /// What is recorded goes to the unfinished file meanwhile.
+    pub(super) trace: Option<(Output, trace::Session)>,
 }
 
 /// Those that are still to be written. Whoever writes holds it until that is done, so that nobody ends the process
@@ -102,6 +105,9 @@ pub(super) fn finish(id: u64) {
 
 impl Files {
     fn write(self, without_heap: bool) {
+        if let Some((output, session)) = self.trace {
+            output.tell("PROFILED_TRACE", session.stop().and_then(|_| output.rename()));
+        }
         if let Some((output, recording)) = self.cpu {
             output.save("PROFILED_CPU", || Ok(recording.finish()));
         }
@@ -231,17 +237,37 @@ impl Output {
 
     /// Writes it, or says why not.
     fn save(&self, variable: &str, snapshot: impl FnOnce() -> Result<Snapshot>) {
-        if let Err(error) = snapshot().and_then(|snapshot| self.write(&snapshot)) {
+        self.tell(variable, snapshot().and_then(|snapshot| self.write(&snapshot)));
+    }
+
+    /// Says so if it could not be written.
+    fn tell(&self, variable: &str, written: Result<()>) {
+        if let Err(error) = written {
             _ = fs::remove_file(&self.unfinished);
             tell(format_args!("{variable}={:?}: {error}", self.path));
         }
     }
 
+    /// What its name ends in, behind the last dot.
+    pub(super) fn ending(&self) -> Option<&str> {
+        self.path.extension().and_then(|ending| ending.to_str())
+    }
+
+    /// The file as long as it is unfinished.
+    pub(super) fn begin(&self) -> Result<BufWriter<File>> {
+        Ok(BufWriter::new(create(&self.unfinished)?))
+    }
+
+    /// It is finished.
+    fn rename(&self) -> Result<()> {
+        Ok(fs::rename(&self.unfinished, &self.path)?)
+    }
+
     fn write(&self, snapshot: &Snapshot) -> Result<()> {
-        let mut file = BufWriter::new(create(&self.unfinished)?);
+        let mut file = self.begin()?;
         snapshot.write(&mut file, Format::Pprof)?;
         drop(file.into_inner().map_err(io::IntoInnerError::into_error)?);
-        Ok(fs::rename(&self.unfinished, &self.path)?)
+        self.rename()
     }
 }
 

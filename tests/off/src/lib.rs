@@ -12,7 +12,7 @@ use std::time::{Duration, SystemTime};
 use profiled::sync::{LockResult, Mutex, MutexGuard, TryLockResult};
 use profiled::{
     Allocator, Error, Format, Key, Kind, LabelValue, Profile, SampleRef, Snapshot, Tracked, ValueType, block,
-    cpu, deadlock, heap, http, labels, mutex, profile, profile_mutex, profiled,
+    cpu, deadlock, heap, http, labels, mutex, profile, profile_mutex, profiled, trace,
 };
 
 #[global_allocator]
@@ -106,6 +106,23 @@ pub fn write(snapshot: &Snapshot) -> profiled::Result<Vec<u8>> {
         }
     }
     Ok(out)
+}
+
+/// The execution trace.
+pub fn traces() -> profiled::Result<(bool, trace::Summary)> {
+    let session: trace::Session = trace::start(std::io::sink(), trace::Format::Go)?;
+    let is_enabled: bool = trace::is_enabled();
+    let task: trace::Task = trace::task("checkout");
+    {
+        let _region: trace::Region = trace::region("payment");
+        trace::log("order", "a message");
+        trace::log!("order", "{} of {total}", 1, total = 2);
+    }
+    let sum: u32 = task.in_scope(|| 3);
+    let future: trace::InTask<_> = task.instrument(async move { sum });
+    drop(future);
+    drop(task);
+    Ok((is_enabled, session.stop()?))
 }
 
 /// The environment.

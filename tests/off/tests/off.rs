@@ -25,6 +25,7 @@ profiled::__private::when_off! {
             assert!(address.parse::<std::net::SocketAddr>().is_ok(), "{address}");
         }
         assert_eq!(api::threads().unwrap(), 6);
+        assert_eq!(api::traces().unwrap(), (false, profiled::trace::Summary::default()));
         assert_eq!(api::locks(), 5);
         assert_eq!(api::waits(), 1 + 2 + 4 + 8 + 1);
         let shop = api::Shop::default();

@@ -21,7 +21,7 @@ use crate::store::bucket::{Blocks, Bucket, Buckets, Key};
 use crate::store::live::{Block, Live};
 use crate::{clock, label, sys, trap};
 
-pub(crate) use peak::after_fork_in_child;
+pub(crate) use peak::{after_fork_in_child, live_bytes};
 pub use peak::{peak, peak_file};
 pub use peak_file::read_peak_file;
 pub(crate) use report::allocated_by_scope;

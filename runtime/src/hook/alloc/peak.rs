@@ -36,6 +36,11 @@ struct Peak {
 
 static PEAK: Lock<Peak> = Lock::new(Peak { bytes: 0, time: 0, refused: 0, file: None });
 
+/// Bytes that are alive, as far as the samples tell.
+pub(crate) fn live_bytes() -> u64 {
+    LIVE_BYTES.load(Relaxed).max(0) as u64
+}
+
 /// A sample came that stands for so many bytes.
 pub(super) fn grew(bytes: u64) {
     let now = LIVE_BYTES.fetch_add(bytes as i64, Relaxed).wrapping_add(bytes as i64);

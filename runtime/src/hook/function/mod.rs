@@ -14,7 +14,7 @@ mod report;
 mod timing;
 
 use std::marker::PhantomData;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed, Ordering::SeqCst, compiler_fence};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed, Ordering::SeqCst, compiler_fence};
 use std::thread;
 
 use crate::hook::task::Task;
@@ -24,6 +24,7 @@ use crate::site::FunctionSite;
 use crate::store::arena::Placed;
 use crate::store::bucket::{Bucket, Buckets, Calls, Key};
 use crate::store::{Labels, Stack};
+use crate::trace::record;
 use crate::{clock, label};
 
 pub(crate) use report::profile_of;
@@ -60,8 +61,9 @@ pub struct Scope {
     here: PhantomData<*const ()>,
 }
 
-/// When a timed call began, in ticks, above a bit that tells whether its thread was panicking then and four that hold the
-/// logarithm of its weight. What is below 32 is no time. The topmost bits of the ticks are gone: what counts is a difference, and in 59 bits years find room.
+/// When a timed call began, in ticks, above a bit that tells whether its begin is in a trace, one that tells whether its thread
+/// was panicking then, and four that hold the logarithm of its weight. What is below 64 is no time. The topmost bits of the
+/// ticks are gone: what counts is a difference, and in 58 bits years find room.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Start(u64);
 
@@ -72,9 +74,19 @@ impl Start {
     /// A future that was polled to its end.
     pub(crate) const OVER: Start = Start(2);
     const UNWINDS: u64 = 16;
+    const TRACED: u64 = 32;
 
     fn at(ticks: u64, log: u32) -> Start {
-        Start((ticks << 5 | u64::from(log)).max(32))
+        Start((ticks << 6 | u64::from(log)).max(64))
+    }
+
+    /// With the note that a trace has it.
+    pub(crate) fn traced(self) -> Start {
+        Start(self.0 | Start::TRACED)
+    }
+
+    pub(crate) fn is_traced(self) -> bool {
+        self.0 & Start::TRACED != 0
     }
 
     /// With the note whether this thread is panicking: then it is a destructor that enters the scope.
@@ -91,12 +103,12 @@ impl Start {
 
     #[inline(always)]
     pub(crate) fn is_timed(self) -> bool {
-        self.0 >= 32
+        self.0 >= 64
     }
 
     /// Ticks until `now`. A counter that went backwards between two cores gives a negative difference, which is 0.
     fn ticks(self, now: u64) -> u64 {
-        ((now << 5).wrapping_sub(self.0 & !31) as i64 >> 5).max(0) as u64
+        ((now << 6).wrapping_sub(self.0 & !63) as i64 >> 6).max(0) as u64
     }
 
     /// Nanoseconds until `now`, without what the hook itself takes of them.
@@ -137,13 +149,29 @@ enum Turn {
 #[inline(never)]
 fn enter_rarely(site: &'static FunctionSite, turn: Turn) -> (Start, usize) {
     local::with(|local| {
+        let traced = traced_call(site);
         let start = match turn {
-            Turn::Uncounted => first(local, site),
+            Turn::Uncounted => count(local, site),
             Turn::Counted => Start::UNTIMED,
             Turn::Timed => timed(local, site),
         };
+        let start = if traced { start.traced() } else { start };
         (start.entered(), push(local, site))
     })
+}
+
+/// A call begins: tells the trace if there is one, and the site if there is none any more.
+fn traced_call(site: &'static FunctionSite) -> bool {
+    if !record::is_on() {
+        if site.is_traced() {
+            site.trace(false);
+        }
+        return false;
+    }
+    if site.traced {
+        record::scope_begins(site);
+    }
+    site.traced
 }
 
 /// The end of a call that is timed, or of any while the thread panics. Gives back the depth.
@@ -157,6 +185,9 @@ fn leave_rarely(site: &'static FunctionSite, start: Start, depth: usize) -> usiz
         if start.panicked() {
             panicked(site);
         }
+        if start.is_traced() {
+            record::scope_ends(site);
+        }
     });
     depth
 }
@@ -164,7 +195,7 @@ fn leave_rarely(site: &'static FunctionSite, start: Start, depth: usize) -> usiz
 /// Counts a call, and begins to time it if it is its turn.
 #[inline(always)]
 pub(crate) fn count(local: &Local, site: &'static FunctionSite) -> Start {
-    match local.counter(site.id.load(Relaxed)) {
+    match local.counter(site.id()) {
         Some(counter) if !counter.add_and_test() => Start::UNTIMED,
         Some(_) => timed(local, site),
         None => first(local, site),
@@ -279,7 +310,18 @@ pub(crate) fn end_poll(site: &'static FunctionSite, start: Start) -> u64 {
 #[cold]
 #[inline(never)]
 fn first(local: &Local, site: &'static FunctionSite) -> Start {
-    match local::first_event(local, &site.id) {
+    // The id as counters go by it.
+    if site.id() == 0 {
+        local.enter(|| local::site_id(&site.id));
+    }
+    let id = site.id();
+    if id == 0 {
+        return Start::UNTIMED;
+    }
+    if record::is_on() {
+        site.trace(true);
+    }
+    match local::first_event(local, &AtomicU32::new(id)) {
         Some(counter) if counter.add_and_test() => timed(local, site),
         _ => Start::UNTIMED,
     }
@@ -290,7 +332,7 @@ fn first(local: &Local, site: &'static FunctionSite) -> Start {
 #[inline(never)]
 fn timed(local: &Local, site: &'static FunctionSite) -> Start {
     let timing = site.stats.get().map(|stats| &stats.calls);
-    let Some(log) = draw(local, site.id.load(Relaxed), timing) else { return Start::UNTIMED };
+    let Some(log) = draw(local, site.id(), timing) else { return Start::UNTIMED };
     let depth = local.scopes().depth.load(Relaxed);
     let bucket = begin(local, site, 1 << log);
     if let Some(noted) = local.scopes().timed.get(depth) {

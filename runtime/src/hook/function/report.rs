@@ -52,7 +52,7 @@ impl Source for Functions {
 }
 
 pub(super) fn calls(site: &FunctionSite) -> u64 {
-    local::total(site.id.load(Relaxed))
+    local::total(site.id())
 }
 
 fn snapshot_of(name: &'static str, sites: &[&'static FunctionSite], wall: fn(&Chain) -> u64) -> Snapshot {

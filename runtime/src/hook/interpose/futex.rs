@@ -3,8 +3,11 @@ use std::ffi::{c_int, c_long};
 
 use super::symbols::Call;
 use super::{chain, wait};
+use crate::local::Inside;
 use crate::stack;
 use crate::sys::interpose as sys;
+use crate::trace::event::Class;
+use crate::trace::record::{self, For};
 
 /// Where `syscall` jumps with a futex call. The arguments are as the caller passed them, the last one on the stack.
 #[inline(never)]
@@ -58,6 +61,9 @@ fn wakes(call: Call) -> c_long {
     let errno = sys::errno();
     // The clock is read and the account changed before anybody wakes; what takes longer comes after.
     let due = if super::is_active() { chain::charge(call.word, OUR_FRAMES) } else { None };
+    if due.is_some() && record::is_on() {
+        tell(call.word);
+    }
     sys::set_errno(errno);
     let result = call.pass_on();
     if let Some(due) = due {
@@ -69,4 +75,17 @@ fn wakes(call: Call) -> c_long {
     }
     stack::stay();
     result
+}
+
+/// Tells the trace that those who wait for `word` go on, one or all of them.
+#[cold]
+#[inline(never)]
+fn tell(word: usize) {
+    let stack = {
+        // A closure of ours would be a frame.
+        let inside = Inside::enter();
+        inside.is_some().then_some(stack::capture_interned(0))
+    };
+    record::releases(For { object: word, ..For::class(Class::Futex) }, stack);
+    stack::stay();
 }

@@ -10,6 +10,8 @@ use crate::stack::Frames;
 use crate::store::Stack;
 use crate::store::bucket::{Bucket, Key};
 use crate::sys::interpose as sys;
+use crate::trace::event::Class;
+use crate::trace::record::{self, For};
 use crate::{clock, label, local, stack};
 
 /// What is counted of the waits at one place. They only grow.
@@ -46,6 +48,8 @@ pub(super) struct Begun {
     rate: u64,
     place: Option<Place>,
     shown: Option<Shown<Waits>>,
+    /// A trace has its begin: of what.
+    traced: Option<usize>,
 }
 
 /// The caller is about to wait for `word`; for none, if it waits for something that nobody is charged for. `skip` of
@@ -75,7 +79,12 @@ pub(super) fn begin(word: Option<usize>, skip: usize) -> Option<Begun> {
         bucket.filter(|_| rate != 0).zip(word).and_then(|(bucket, _)| WAITING.show(bucket, start, rate));
     drop(inside);
     let bucket = bucket?;
-    Some(Begun { bucket, start, rate, place, shown })
+    let traced = record::is_on().then_some(word.unwrap_or(0));
+    if let Some(object) = traced {
+        let class = if word.is_some() { Class::Futex } else { Class::Join };
+        record::wait_begins(For { object, ..For::class(class) }, Some(bucket.key().stack));
+    }
+    Some(Begun { bucket, start, rate, place, shown, traced })
 }
 
 /// What an event on this thread goes by.
@@ -105,6 +114,9 @@ impl Begun {
     /// It is over; `waited` if it was a wait at all.
     pub(super) fn end(self, waited: bool) {
         let now = clock::ticks();
+        if let Some(object) = self.traced {
+            record::wait_ends(Class::Futex, object);
+        }
         let left = self.place.and_then(Place::leave);
         let (mut from, mut is_charged) = (self.start, false);
         if let Some(left) = left
@@ -144,6 +156,8 @@ impl Begun {
     pub(super) fn unpack([bucket, start, rate]: [u64; 3]) -> Option<Begun> {
         let place = std::ptr::with_exposed_provenance_mut(bucket as usize);
         let bucket = super::known(&std::sync::atomic::AtomicPtr::new(place))?;
-        Some(Begun { bucket, start, rate, place: None, shown: None })
+        // One that began without a trace has an end there that nobody minds.
+        let traced = record::is_on().then_some(0);
+        Some(Begun { bucket, start, rate, place: None, shown: None, traced })
     }
 }

@@ -12,6 +12,8 @@ use crate::local::blocked::Identity;
 use crate::local::held::Access;
 use crate::site::LockSite;
 use crate::store::histogram::Histogram;
+use crate::trace::event::Class;
+use crate::trace::record::{self, For};
 use crate::{clock, fork, local, stack, trap};
 
 /// What is known of a lock site, whatever the rates.
@@ -405,6 +407,30 @@ impl Meter {
         u64::from(self.id.load(Relaxed))
     }
 
+    /// What a trace says that it is.
+    pub(super) fn traced(&self, wants: Access) -> For {
+        let is_rwlock = (self.kind)().contains("RwLock");
+        let class = match wants {
+            Access::Alone if !is_rwlock => Class::Mutex,
+            Access::Alone => Class::RwLockWrite,
+            _ => Class::RwLockRead,
+        };
+        For { class, site: self.id.load(Relaxed), name: "", object: std::ptr::from_ref(self).addr() }
+    }
+
+    /// Tells the trace that those who wait go on.
+    #[inline(never)]
+    fn tell(&self, alone: bool) {
+        let what = self.traced(if alone { Access::Alone } else { Access::Shared });
+        let stack = {
+            // A closure of ours would be a frame.
+            let inside = local::Inside::enter();
+            inside.is_some().then_some(stack::capture_interned(0))
+        };
+        record::releases(what, stack);
+        stack::stay();
+    }
+
     /// To be called by who holds the lock alone, before releasing it.
     #[inline(always)]
     pub(super) fn release(&self) {
@@ -455,6 +481,9 @@ impl Meter {
         if let Some(due) = self.account.charge(moment(now), fork::generation()) {
             self.account.serve(book::charge(self.what(), nanoseconds(due as i64) as u64));
             stack::stay();
+            if record::is_on() {
+                self.tell(alone);
+            }
         }
         if let Some(question) = self.account.asked(now) {
             if let Some(answer) = book::answer(self.what(), now) {

@@ -23,6 +23,7 @@ mod report;
 pub(crate) mod sync;
 #[cfg(feature = "tokio")]
 pub(crate) mod tokio;
+pub(crate) mod traced;
 mod wait;
 pub(crate) mod waiting;
 

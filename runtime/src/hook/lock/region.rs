@@ -1,5 +1,8 @@
 //! Any other wait, timed and labelled.
+use super::traced::Traced;
 use super::waiting::Waiting;
+use crate::trace::event::Class;
+use crate::trace::record::For;
 use crate::{clock, stack, trap};
 
 /// Times a wait that is none of a lock's, from here until the result is dropped: an event of `block`, at this place,
@@ -19,7 +22,9 @@ use crate::{clock, stack, trap};
 #[inline(never)]
 pub fn region(name: &'static str) -> Region {
     trap::not_in_handler(trap::LOCKS);
-    let region = Region { waiting: Waiting::begin(clock::ticks(), 0, Some(("region", name))), name };
+    let waiting = Waiting::begin(clock::ticks(), 0, Some(("region", name)));
+    let traced = Traced::begin(For { name, ..For::class(Class::Region) }, waiting.stack());
+    let region = Region { waiting, traced, name };
     stack::stay();
     region
 }
@@ -29,6 +34,8 @@ pub fn region(name: &'static str) -> Region {
 pub struct Region {
     #[expect(dead_code, reason = "it is there for its drop")]
     waiting: Waiting,
+    #[expect(dead_code, reason = "the same")]
+    traced: Traced,
     name: &'static str,
 }
 

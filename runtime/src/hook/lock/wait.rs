@@ -15,6 +15,7 @@ use super::account::Ticket;
 use super::book::{self, COUNT_SCALE};
 use super::deadlock::Blocking;
 use super::meter::{Meter, moment, nanoseconds};
+use super::traced::Traced;
 use super::waiting::Waiting;
 use crate::hook::interpose;
 use crate::local::blocked::{self, Manner};
@@ -71,8 +72,9 @@ impl Meter {
         }
         wait.show();
         let blocking = wait.blocks(manner);
+        let traced = Traced::begin(self.traced(manner.wants), wait.waiting.as_ref().and_then(Waiting::stack));
         let result = interpose::own_wait(block);
-        drop(blocking);
+        drop((traced, blocking));
         if has(&result) {
             wait.has_it();
         }

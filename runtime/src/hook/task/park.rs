@@ -19,6 +19,8 @@ use crate::local::{self, Inside, Local, MAX_SCOPES, Scopes};
 use crate::stack::{self, Frames};
 use crate::store::Labels;
 use crate::store::bucket::Key;
+use crate::trace::event::Class;
+use crate::trace::record;
 use crate::{clock, label};
 
 /// Whether profiled futures note where they wait.
@@ -192,6 +194,9 @@ fn suspend(local: &Local, polling: &Polling<'_>, depth: usize, weight: u32) -> O
         let scope = scopes.innermost();
         AWAITED.get(Key { stack: frames.intern(), labels: labels(), scope, what: 0, rate: 0 })?
     };
+    if record::is_on() && task.site().is_some_and(|site| site.traced) {
+        record::awaits(task.id(), Class::Await, Some(bucket.key().stack));
+    }
     let wait = Wait::begin(local, task, bucket, (since, weight), inner, waker).ok()?;
     task.waits_for(wait);
     Some(wait)

@@ -18,6 +18,7 @@ use crate::hook::function::{self, Start, count, pop, push, push_task};
 use crate::local::{self, Local};
 use crate::site::FunctionSite;
 use crate::store::bucket::{Bucket, Calls};
+use crate::trace::record;
 
 /// The body of an annotated async function. It adds two words to the future.
 #[doc(hidden)]
@@ -120,15 +121,16 @@ pub fn never<T>() -> T {
 struct Leave<'a> {
     origin: &'a Origin,
     depth: usize,
+    /// When it began, if it is timed, and whether a trace has that.
     poll: Start,
 }
 
 impl Leave<'_> {
     /// Its time is over.
     #[inline(always)]
-    fn end(&self) {
+    fn end(&self, ready: bool) {
         if self.poll != Start::UNTIMED {
-            self.book();
+            self.book(ready);
         }
     }
 
@@ -139,18 +141,32 @@ impl Leave<'_> {
 
     #[cold]
     #[inline(never)]
-    fn begin(&mut self) {
-        if let Some(task) = self.origin.task() {
-            self.poll = function::begin_poll(self.origin.get().0, &task.polls);
+    fn begin(&mut self, is_timed: bool) {
+        let Some(task) = self.origin.task() else { return };
+        let (site, _) = self.origin.get();
+        let traced = record::is_on() && site.traced;
+        if traced {
+            record::poll_begins(task.id(), site);
+        }
+        if is_timed {
+            self.poll = function::begin_poll(site, &task.polls);
+        }
+        if traced {
+            self.poll = self.poll.traced();
         }
     }
 
     #[cold]
     #[inline(never)]
-    fn book(&self) {
-        let busy = function::end_poll(self.origin.get().0, self.poll);
-        if let Some(task) = self.origin.task() {
-            task.add_busy(busy);
+    fn book(&self, ready: bool) {
+        if self.poll.is_timed() {
+            let busy = function::end_poll(self.origin.get().0, self.poll);
+            if let Some(task) = self.origin.task() {
+                task.add_busy(busy);
+            }
+        }
+        if self.poll.is_traced() {
+            record::poll_ends(ready);
         }
     }
 }
@@ -159,7 +175,7 @@ impl Drop for Leave<'_> {
     /// Only for a panic, which began inside.
     #[cold]
     fn drop(&mut self) {
-        self.end();
+        self.end(false);
         function::panicked(self.origin.get().0);
         self.leave();
     }
@@ -193,12 +209,12 @@ impl<F: Future> Future for Polled<F> {
             cx
         };
         // The last of all, and its end the first: what is timed is the program's.
-        if is_timed {
-            leave.begin();
+        if is_timed | record::is_on() {
+            leave.begin(is_timed);
         }
         // SAFETY: as above.
         let polled = unsafe { Pin::new_unchecked(&mut this.future) }.poll(cx);
-        leave.end();
+        leave.end(polled.is_ready());
         if polled.is_ready() {
             let (site, bucket) = this.origin.get();
             ended(site, std::mem::replace(&mut this.start, Start::OVER), bucket);
@@ -317,6 +333,9 @@ fn gone(origin: &Origin, start: Start) {
     if let Some(task) = origin.task() {
         local::with(|local| {
             count_some(local, &site.polls, task.polls.total());
+            if record::is_on() && site.traced {
+                record::task_ends(task.id(), start != Start::OVER);
+            }
             task.end(local);
         });
     }

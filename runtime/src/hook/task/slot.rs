@@ -18,11 +18,12 @@ use crate::clock;
 use crate::label;
 use crate::local::{self, Counter, Local};
 use crate::site::FunctionSite;
-#[cfg(not(profiled_portable))]
+use crate::stack;
 use crate::store::Stack;
 use crate::store::arena::Noted;
 use crate::store::bucket::{Bucket, Calls};
 use crate::store::slab::{Slab, Slot};
+use crate::trace::record;
 
 /// A future's slot. On lines of its own: every poll writes there.
 #[repr(align(128))]
@@ -102,6 +103,12 @@ impl Task {
         task.born.store(clock::ticks(), Relaxed);
         task.id.store(LAST_ID.fetch_add(1, Relaxed) + 1, Relaxed);
         task.round.store(task.round.load(Relaxed).wrapping_add(1), Release);
+        if record::is_on() && site.traced {
+            // Of a future that is being polled nobody but its executor knows who made it.
+            let stack = maker.and_then(|_| here());
+            stack::stay();
+            record::task_created(task.id(), task.parent.load(Relaxed), site, maker.is_some(), stack);
+        }
         Some(task)
     }
 
@@ -298,6 +305,14 @@ fn innermost(local: &Local) -> Option<&'static Task> {
     let scopes = local.scopes();
     let noted = scopes.depth.load(Relaxed).min(local::MAX_SCOPES);
     (0..noted).rev().find_map(|at| scopes.task(at))
+}
+
+/// The stack of this thread, with ours in it.
+#[inline(never)]
+pub(super) fn here() -> Option<Stack> {
+    let _inside = local::Inside::enter()?;
+    let stack = stack::capture_interned(0);
+    Some(stack)
 }
 
 fn labels_in_force(local: &Local) -> Option<&'static Encoded> {

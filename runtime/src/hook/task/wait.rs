@@ -13,12 +13,13 @@ use std::sync::atomic::{
 };
 use std::task::Waker;
 
-use super::slot::Task;
+use super::slot::{Task, here};
 use crate::clock;
 use crate::local::{self, Local};
 use crate::store::arena::Noted;
 use crate::store::bucket::{Bucket, Buckets};
 use crate::store::slab::{Slab, Slot};
+use crate::trace::record;
 
 /// Profiled futures inside the one that waits that are told where they wait.
 pub(super) const INNER: usize = 4;
@@ -166,9 +167,22 @@ impl Wait {
         self.end(now);
         if let Some(task) = self.task.get() {
             task.woke(self.round.load(Relaxed), now);
+            if record::is_on() {
+                self.tell(task);
+            }
         }
         // SAFETY: as above.
         unsafe { self.waker() }.wake_by_ref();
+    }
+
+    /// Somebody records.
+    #[cold]
+    #[inline(never)]
+    fn tell(&self, task: &Task) {
+        if task.round() == self.round.load(Relaxed) && task.site().is_some_and(|site| site.traced) {
+            let stack = here();
+            record::task_woken(task.id(), stack);
+        }
     }
 
     /// # Safety

@@ -20,6 +20,7 @@ use crate::snapshot::{self, Meta, Places, Row, Shape, Snapshot};
 use crate::stack::{self, Frames};
 use crate::store::Stack;
 use crate::store::bucket::{Bucket, Buckets, Key};
+use crate::trace::record;
 use crate::{label, local, sys};
 
 /// A stack that started threads, with its labels.
@@ -55,6 +56,7 @@ pub(crate) fn not_started() {
 pub(crate) fn started(by: &'static Creator) -> i32 {
     let tid = sys::process::thread_id();
     table::note(tid, by);
+    record::thread_began(by.key().stack);
     STARTING.fetch_sub(1, Relaxed);
     tid
 }

@@ -82,6 +82,10 @@ pub(super) async fn answer(
             };
             off_thread(move || set().map(|()| rates::page().into_bytes())).await??
         }
+        Page::Trace(request) => {
+            let chunks = request.start(permit()?).await?;
+            return Ok(response(StatusCode::OK, &content, Bytes::new()).map(|_| Body::of(chunks)));
+        }
     };
     Ok(response(StatusCode::OK, &content, bytes))
 }

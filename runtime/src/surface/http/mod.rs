@@ -93,6 +93,8 @@ mod server;
 mod since;
 #[cfg(all(feature = "enabled", feature = "http"))]
 mod status;
+#[cfg(all(feature = "enabled", feature = "http"))]
+mod trace;
 
 #[cfg(not(all(feature = "enabled", feature = "http")))]
 #[path = "disabled.rs"]

@@ -96,6 +96,15 @@ impl Params {
         }
     }
 
+    /// `format` of a trace: Go's, unless it says otherwise.
+    pub(super) fn trace_format(&self) -> Result<crate::trace::Format, Refusal> {
+        match self.get("format") {
+            None | Some("go") => Ok(crate::trace::Format::Go),
+            Some("perfetto") => Ok(crate::trace::Format::Perfetto),
+            Some(value) => Err(invalid("format", value, "must be go or perfetto")),
+        }
+    }
+
     /// `symbols`: how much is looked up.
     pub(super) fn symbols(&self) -> Result<Level, Refusal> {
         Ok(match self.get("symbols") {

@@ -9,7 +9,7 @@ use super::handler::Rules;
 use super::params::{Params, decode};
 use super::reply::{Content, Refusal};
 use super::since::{self, Told};
-use super::{Original, access};
+use super::{Original, access, trace};
 use crate::alive::Wanted;
 use crate::encode::Format;
 use crate::error::Error;
@@ -44,6 +44,7 @@ pub(super) enum Page {
     Status(bool),
     /// With what to set, unless they are only to be shown.
     Rates(Option<Params>),
+    Trace(trace::Request),
 }
 
 /// A profile, and how it is wanted.
@@ -89,6 +90,7 @@ impl Plan {
             Page::Redirect(_) | Page::Cmdline | Page::Symbol(_) | Page::Rates(_) | Page::Status(false) => {
                 Content::Text
             }
+            Page::Trace(request) => Content::File(request.file()),
             Page::Status(true) => Content::Metrics,
             Page::Profile(request) | Page::Since(_, _, request) => match request.format {
                 Format::Pprof => Content::File(request.file.clone()),
@@ -147,6 +149,7 @@ pub(super) fn plan(rules: &Rules, request: &Parts) -> Result<Plan, Refusal> {
             Page::Rates(posts.then_some(wanted))
         }
         "symbol" => Page::Symbol((!posts).then(|| query.to_owned())),
+        "trace" => Page::Trace(trace::Request::parse(&Params::parse(query)?)?),
         "profile" => Page::Profile(cpu(&Params::parse(query)?)?),
         name => {
             let params = Params::parse(query)?;

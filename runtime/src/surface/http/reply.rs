@@ -10,6 +10,7 @@ use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
 
+use super::trace::Chunks;
 use crate::error::Error;
 
 /// The most that is read of a request's body.
@@ -17,7 +18,25 @@ pub(super) const MAX_BODY: usize = 64 << 10;
 
 /// The body of a response. Dropping it ends what it was still to collect.
 #[derive(Default)]
-pub struct Body(Full<Bytes>);
+pub struct Body(Kind);
+
+enum Kind {
+    Whole(Full<Bytes>),
+    /// What comes while it is sent.
+    Chunks(Chunks),
+}
+
+impl Default for Kind {
+    fn default() -> Self {
+        Kind::Whole(Full::default())
+    }
+}
+
+impl Body {
+    pub(super) fn of(chunks: Chunks) -> Body {
+        Body(Kind::Chunks(chunks))
+    }
+}
 
 impl HttpBody for Body {
     type Data = Bytes;
@@ -27,15 +46,24 @@ impl HttpBody for Body {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        Pin::new(&mut self.0).poll_frame(cx)
+        match &mut self.0 {
+            Kind::Whole(body) => Pin::new(body).poll_frame(cx),
+            Kind::Chunks(chunks) => chunks.poll(cx).map(|chunk| chunk.map(|chunk| Ok(Frame::data(chunk)))),
+        }
     }
 
     fn is_end_stream(&self) -> bool {
-        self.0.is_end_stream()
+        match &self.0 {
+            Kind::Whole(body) => body.is_end_stream(),
+            Kind::Chunks(_) => false,
+        }
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.0.size_hint()
+        match &self.0 {
+            Kind::Whole(body) => body.size_hint(),
+            Kind::Chunks(_) => SizeHint::default(),
+        }
     }
 }
 
@@ -60,7 +88,7 @@ pub(super) enum Content {
 
 /// An answer of `status`, with Go's headers.
 pub(super) fn response(status: StatusCode, content: &Content, body: impl Into<Bytes>) -> Response<Body> {
-    let mut response = Response::new(Body(Full::new(body.into())));
+    let mut response = Response::new(Body(Kind::Whole(Full::new(body.into()))));
     *response.status_mut() = status;
     let headers = response.headers_mut();
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));

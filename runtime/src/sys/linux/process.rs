@@ -12,6 +12,11 @@ pub(crate) fn at_fork(before: extern "C" fn(), in_parent: extern "C" fn(), in_ch
     _ = unsafe { libc::pthread_atfork(Some(before), Some(in_parent), Some(in_child)) };
 }
 
+/// The name of this thread, ended by 0.
+pub(crate) fn thread_name() -> [u8; 16] {
+    super::call::thread_name()
+}
+
 /// The kernel's id of this thread.
 pub(crate) fn thread_id() -> i32 {
     // SAFETY: takes nothing, cannot fail.

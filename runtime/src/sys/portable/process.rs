@@ -7,6 +7,11 @@ use std::sync::atomic::{AtomicI32, Ordering};
 /// `std` knows of no fork: a forked child may find locks of ours held for ever, and must not ask for profiles.
 pub(crate) fn at_fork(_: extern "C" fn(), _: extern "C" fn(), _: extern "C" fn()) {}
 
+/// The name of this thread, ended by 0: not known here.
+pub(crate) fn thread_name() -> [u8; 16] {
+    [0; 16]
+}
+
 /// A number that no other thread has. Asked again, the same thread gets another.
 pub(crate) fn thread_id() -> i32 {
     static NEXT: AtomicI32 = AtomicI32::new(1);

@@ -1,5 +1,6 @@
 #![expect(unsafe_code, reason = "waits with the guard of the lock beneath ours")]
 //! `parking_lot::Condvar`, for our guards.
+use crate::trace::event::Class;
 use std::mem::ManuallyDrop;
 use std::time::{Duration, Instant};
 use std::{fmt, ops};
@@ -143,7 +144,7 @@ fn with<T: ?Sized, R>(
     raw.meter.release();
     // SAFETY: our guard says that it is locked, and stays the one that unlocks it.
     let mut inner = ManuallyDrop::new(unsafe { raw.lock.make_guard_unchecked() });
-    let result = waits(|| wait(&mut inner));
+    let result = waits(Class::Condvar, || wait(&mut inner));
     count(&raw.meter, raw.meter.ready(), Taken::waiting(Access::Alone));
     result
 }

@@ -132,6 +132,7 @@ macro_rules! states {
 #[allow(clippy::duplicate_mod)] // once for each version, with the macros and the names that are here
 mod family;
 
+use crate::trace::event::Class;
 use std::any::type_name;
 use std::time::{Duration, Instant};
 use std::{fmt, ops};
@@ -182,7 +183,7 @@ pub struct RawCondvar(origin::RawCondvar);
 impl RawCondvar {
     fn wait<R>(&self, mutex: &RawMutex, wait: impl FnOnce(&origin::RawCondvar, &origin::RawMutex) -> R) -> R {
         mutex.meter.release();
-        let result = waits(|| wait(&self.0, mutex.raw()));
+        let result = waits(Class::Condvar, || wait(&self.0, mutex.raw()));
         count(&mutex.meter, mutex.meter.ready(), Taken::waiting(Access::Alone));
         result
     }

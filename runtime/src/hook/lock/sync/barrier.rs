@@ -1,4 +1,5 @@
 //! `std::sync::Barrier`, whose waits are in the profile `block`.
+use crate::trace::event::Class;
 use std::fmt;
 use std::sync::BarrierWaitResult;
 
@@ -17,7 +18,7 @@ impl Barrier {
 
     /// Waits until all have come. One of them is told that it is the leader.
     pub fn wait(&self) -> BarrierWaitResult {
-        waits(|| self.0.wait())
+        waits(Class::Barrier, || self.0.wait())
     }
 }
 

@@ -2,6 +2,7 @@
 //!
 //! A wait is one event of `block`, from the call to its return: getting the lock again is part of it. Whoever waits
 //! releases its lock first, and is charged for those who waited for that.
+use crate::trace::event::Class;
 use std::fmt;
 use std::sync::{LockResult, PoisonError, WaitTimeoutResult};
 use std::time::Duration;
@@ -118,7 +119,7 @@ fn while_it_holds<T, R>(
     mut condition: impl FnMut(&mut T) -> bool,
     wait: impl FnOnce(&mut dyn FnMut(&mut T) -> bool) -> R,
 ) -> R {
-    waits_unless(|no_wait| {
+    waits_unless(Class::Condvar, |no_wait| {
         let mut first = true;
         wait(&mut |value| {
             let holds = condition(value);
@@ -147,7 +148,7 @@ impl Condvar {
     /// # Errors
     /// If the mutex is poisoned when it is locked again, with the guard inside.
     pub fn wait<G: WaitGuard>(&self, guard: G) -> LockResult<G> {
-        waits(|| guard.wait(&self.0))
+        waits(Class::Condvar, || guard.wait(&self.0))
     }
 
     /// Waits for as long as the condition holds.
@@ -170,7 +171,7 @@ impl Condvar {
     /// # Errors
     /// If the mutex is poisoned when it is locked again, with the guard inside.
     pub fn wait_timeout<G: WaitGuard>(&self, guard: G, time: Duration) -> LockResult<(G, WaitTimeoutResult)> {
-        waits(|| guard.wait_timeout(&self.0, time))
+        waits(Class::Condvar, || guard.wait_timeout(&self.0, time))
     }
 
     /// Waits no longer than `ms` milliseconds: `false` if that was not enough.

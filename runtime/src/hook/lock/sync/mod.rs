@@ -7,10 +7,13 @@ mod once;
 mod rwlock;
 
 use super::deadlock::Blocking;
+use super::traced::Traced;
 use super::waiting::Waiting;
 use crate::hook::interpose::{self, OwnWait};
 use crate::local::blocked::{self, Manner};
 use crate::local::held::Access;
+use crate::trace::event::Class;
+use crate::trace::record::For;
 use crate::{clock, trap};
 
 pub use barrier::Barrier;
@@ -21,10 +24,11 @@ pub use rwlock::{RwLockReadGuard, RwLockWriteGuard};
 
 /// Waits for something that nobody holds: an event of `block`.
 #[inline(never)]
-pub(super) fn waits<R>(wait: impl FnOnce() -> R) -> R {
+pub(super) fn waits<R>(class: Class, wait: impl FnOnce() -> R) -> R {
     trap::not_in_handler(trap::LOCKS);
     let waiting = Waiting::begin(clock::ticks(), 0, None);
     let _blocking = blocks(&waiting);
+    let _traced = Traced::begin(For::class(class), waiting.stack());
     interpose::own_wait(wait)
 }
 
@@ -37,15 +41,17 @@ fn blocks(waiting: &Waiting) -> Blocking {
 /// A wait whose first half may be the wait of somebody else: an initialisation, which one thread runs and others wait
 /// for. `wait` is given what to call when it turns out that this thread runs it: then it did not wait.
 #[inline(never)]
-pub(super) fn waits_unless<R>(wait: impl FnOnce(&dyn Fn()) -> R) -> R {
+pub(super) fn waits_unless<R>(class: Class, wait: impl FnOnce(&dyn Fn()) -> R) -> R {
     trap::not_in_handler(trap::LOCKS);
     let waiting = Waiting::begin(clock::ticks(), 0, None);
     let blocking = std::cell::Cell::new(Some(blocks(&waiting)));
+    let traced = std::cell::Cell::new(Some(Traced::begin(For::class(class), waiting.stack())));
     let waiting = std::cell::Cell::new(Some(waiting));
     let own = OwnWait::begin();
     wait(&|| {
         own.end();
         drop(blocking.take());
+        drop(traced.take());
         if let Some(waiting) = waiting.take() {
             waiting.forget();
         }

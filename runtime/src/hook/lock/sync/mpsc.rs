@@ -1,6 +1,7 @@
 //! `std::sync::mpsc`: waits for a message, or for room for one, are in the profile `block`.
 pub use std::sync::mpsc::{RecvError, RecvTimeoutError, SendError, TryRecvError, TrySendError};
 
+use crate::trace::event::Class;
 use std::fmt;
 use std::sync::mpsc;
 use std::time::Duration;
@@ -53,7 +54,7 @@ impl<T> SyncSender<T> {
     pub fn send(&self, message: T) -> Result<(), SendError<T>> {
         match self.0.try_send(message) {
             Ok(()) => Ok(()),
-            Err(TrySendError::Full(message)) => waits(|| self.0.send(message)),
+            Err(TrySendError::Full(message)) => waits(Class::ChannelSend, || self.0.send(message)),
             Err(TrySendError::Disconnected(message)) => Err(SendError(message)),
         }
     }
@@ -95,7 +96,7 @@ impl<T> Receiver<T> {
     pub fn recv(&self) -> Result<T, RecvError> {
         match self.0.try_recv() {
             Ok(message) => Ok(message),
-            Err(TryRecvError::Empty) => waits(|| self.0.recv()),
+            Err(TryRecvError::Empty) => waits(Class::ChannelReceive, || self.0.recv()),
             Err(TryRecvError::Disconnected) => Err(RecvError),
         }
     }
@@ -108,7 +109,7 @@ impl<T> Receiver<T> {
     pub fn recv_timeout(&self, time: Duration) -> Result<T, RecvTimeoutError> {
         match self.0.try_recv() {
             Ok(message) => Ok(message),
-            Err(TryRecvError::Empty) => waits(|| self.0.recv_timeout(time)),
+            Err(TryRecvError::Empty) => waits(Class::ChannelReceive, || self.0.recv_timeout(time)),
             Err(TryRecvError::Disconnected) => Err(RecvTimeoutError::Disconnected),
         }
     }
