@@ -33,6 +33,7 @@ pub(crate) mod api;
 pub(crate) mod event;
 mod go;
 mod hub;
+mod perfetto;
 mod pin;
 mod pool;
 mod raw;
