@@ -2,7 +2,7 @@
 use super::super::event::{Class, HUB, StackId, StringId, TaskId, ThreadId, What};
 use super::proto::{self, Packet, PerfSample};
 use super::sequence::{Name, Sequence};
-use super::track::{Future, Lock, Open, Thread, Track};
+use super::track::{Future, Lock, Open, Thread, Track, Within};
 use super::{Perfetto, Say, To, flow_of};
 
 /// What somebody does who ends another one's wait.
@@ -67,6 +67,7 @@ impl Perfetto {
             }
             What::TaskCreate { task, name, spawned, stack, .. } => {
                 self.futures.insert(task, Future { name, ..Future::default() });
+                self.future_begins(id, task, stack, to);
                 if spawned {
                     self.wakes(id, "spawn", task, stack, to);
                 }
@@ -79,16 +80,7 @@ impl Perfetto {
                 }
             }
             What::PollEnd { task, ready } => self.poll_ends(id, task, ready, to),
-            What::TaskEnd { task, cancelled } => {
-                // Perhaps in the midst of its own poll.
-                self.pop(id, |open| open == Open::Poll(task), to);
-                self.close_future(id, task, to);
-                if cancelled {
-                    let track = Some(Track::Future(task));
-                    self.instant(id, "cancelled", Say { track, ..Say::default() }, to);
-                }
-                self.futures.remove(&task);
-            }
+            What::TaskEnd { task, cancelled } => self.future_ends(id, task, cancelled, to),
             What::ScopeBegin { name, stack } => self.region_begins(id, 0, name, stack, to),
             What::RegionBegin { task, name, stack } => self.region_begins(id, task, name, stack, to),
             What::ScopeEnd { name } | What::RegionEnd { name, .. } => {
@@ -196,6 +188,30 @@ impl Perfetto {
         }
     }
 
+    /// Begins the slice that is a future's life. Readers put futures of one name into as few rows as there were at a time: what
+    /// is one future's is what is in its slice.
+    fn future_begins(&mut self, id: ThreadId, task: TaskId, stack: StackId, to: &mut To<'_>) {
+        let Some(future) = self.futures.get_mut(&task).filter(|future| !future.is_begun) else { return };
+        future.is_begun = true;
+        let (track, name) = (Some(Track::Future(task)), Name::String(future.name));
+        let number = Some(("future", task));
+        self.say(id, Say { kind: proto::BEGIN, track, name, stack, number, ..Say::default() }, to);
+    }
+
+    fn future_ends(&mut self, id: ThreadId, task: TaskId, cancelled: bool, to: &mut To<'_>) {
+        // Perhaps in the midst of its own poll.
+        self.pop(id, |open| open == Open::Poll(task), to);
+        self.close_future(id, task, to);
+        let track = Some(Track::Future(task));
+        if cancelled {
+            self.instant(id, "cancelled", Say { track, ..Say::default() }, to);
+        }
+        if self.futures.get(&task).is_some_and(|future| future.is_begun) {
+            self.end(id, track, to);
+        }
+        self.futures.remove(&task);
+    }
+
     /// Somebody has a future polled.
     fn wakes(&mut self, id: ThreadId, how: &'static str, task: TaskId, stack: StackId, to: &mut To<'_>) {
         let new = self.new_flow();
@@ -210,8 +226,10 @@ impl Perfetto {
     fn poll_begins(&mut self, id: ThreadId, task: TaskId, to: &mut To<'_>) {
         let Some(tid) = self.threads.get(&id).map(|thread| thread.tid) else { return };
         self.close_future(id, task, to);
-        let future = self.futures.entry(task).or_default();
-        future.is_open = true;
+        self.futures.entry(task).or_default();
+        self.future_begins(id, task, 0, to);
+        let Some(future) = self.futures.get_mut(&task) else { return };
+        future.within = Within::Poll(id);
         future.await_ = None;
         let (name, last_of_flow) = (Name::String(future.name), future.woken.take());
         self.push(id, Open::Poll(task), Say { name, ..Say::default() }, to);
@@ -221,11 +239,10 @@ impl Perfetto {
     }
 
     fn poll_ends(&mut self, id: ThreadId, task: TaskId, ready: bool, to: &mut To<'_>) {
-        if !self.pop(id, |open| open == Open::Poll(task), to) || ready {
-            return;
-        }
-        let Some(future) = self.futures.get_mut(&task) else { return };
-        future.is_open = true;
+        let is_its = self.within(task) == Within::Poll(id);
+        self.pop(id, |open| open == Open::Poll(task), to);
+        let Some(future) = self.futures.get_mut(&task).filter(|_| is_its && !ready) else { return };
+        future.within = Within::Await;
         let (class, stack) = future.await_.take().unwrap_or((Class::Await, 0));
         let (track, name) = (Some(Track::Future(task)), Name::Await(class));
         self.say(id, Say { kind: proto::BEGIN, track, name, stack, ..Say::default() }, to);

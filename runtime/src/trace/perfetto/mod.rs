@@ -15,6 +15,7 @@ mod track;
 use std::collections::HashSet;
 use std::env;
 use std::hash::BuildHasherDefault;
+use std::mem;
 use std::path::Path;
 use std::time::UNIX_EPOCH;
 
@@ -22,7 +23,7 @@ use super::event::{Beginning, Encoder, Event, HUB, StackId, StringId, Tables, Ta
 use super::tables::{Map, Words};
 use proto::{Annotation, Packet, TrackEvent};
 use sequence::{Dictionary, Name, Sequence};
-use track::{Future, Lock, Open, Thread, Track};
+use track::{Future, Lock, Open, Thread, Track, Within};
 
 pub(super) struct Perfetto {
     /// Nanoseconds at time 0, and since 1970.
@@ -234,15 +235,24 @@ impl Perfetto {
             match open {
                 Open::Region(_) | Open::Wait(_, None) => {}
                 Open::Wait(_, Some(lock)) => self.waits(id, lock, -1, to),
-                Open::Poll(task) => self.close_future(id, task, to),
+                Open::Poll(task) if self.within(task) == Within::Poll(id) => {
+                    self.close_future(id, task, to);
+                }
+                // It is polled elsewhere by now, as far as one knows.
+                Open::Poll(_) => {}
             }
         }
     }
 
-    /// Ends what goes on on a future's track.
+    fn within(&self, task: TaskId) -> Within {
+        self.futures.get(&task).map_or(Within::Nothing, |future| future.within)
+    }
+
+    /// Ends what goes on in a future's life.
     fn close_future(&mut self, id: ThreadId, task: TaskId, to: &mut To<'_>) {
-        if let Some(future) = self.futures.get_mut(&task).filter(|future| future.is_open) {
-            future.is_open = false;
+        if let Some(future) = self.futures.get_mut(&task)
+            && mem::take(&mut future.within) != Within::Nothing
+        {
             self.end(id, Some(Track::Future(task)), to);
         }
     }

@@ -89,12 +89,22 @@ pub(super) struct Thread {
     pub(super) woken: Option<u64>,
 }
 
+/// The slice that goes on in that of a future's life.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Within {
+    #[default]
+    Nothing,
+    Poll(ThreadId),
+    Await,
+}
+
 /// A future.
 #[derive(Default)]
 pub(super) struct Future {
     pub(super) name: StringId,
-    /// A slice goes on on its track.
-    pub(super) is_open: bool,
+    /// The slice that is its life goes on.
+    pub(super) is_begun: bool,
+    pub(super) within: Within,
     /// From who spawned or woke it to its next poll.
     pub(super) woken: Option<u64>,
     /// What it said that it waits for, in the poll that goes on.
