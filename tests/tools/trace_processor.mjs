@@ -1,16 +1,18 @@
 // Perfetto's own trace processor, on Node: loads a trace, answers SQL.
 //
-//     node trace_processor.mjs DIRECTORY FILE SQL..
+//     node trace_processor.mjs DIRECTORY FILE PARTS SQL..
 //
-// For each SQL one line `= N`, then a line for each of its N rows: the columns, with tabs between. A null is `NULL`; in texts
-// `\`, tabs and ends of lines are escaped. DIRECTORY has what the package brings: trace_processor.wasm, made for a worker
-// in a browser, engine_bundle.node.js, which starts it, and engine.mjs, which speaks with it.
+// PARTS are those of the file that are loaded, one after the other and each by itself, as FROM-TO,FROM-TO.. in bytes. For each
+// part and each SQL one line `= N`, then a line for each of its N rows: the columns, with tabs between. A null is `NULL`; in
+// texts `\`, tabs and ends of lines are escaped. A part that is refused is a line `! why`. DIRECTORY has what the package
+// brings: trace_processor.wasm, made for a worker in a browser, engine_bundle.node.js, which starts it, and engine.mjs,
+// which speaks with it.
 import fs from 'node:fs';
 import path from 'node:path';
 import vm from 'node:vm';
 import { pathToFileURL } from 'node:url';
 
-const [directory, file, ...queries] = process.argv.slice(2);
+const [directory, file, parts, ...queries] = process.argv.slice(2);
 const at = name => path.join(path.resolve(directory), name);
 
 // What a worker would find.
@@ -67,19 +69,37 @@ const shown = value => {
 
 const engine = new Engine();
 const bytes = fs.readFileSync(file);
-for (let from = 0; from < bytes.length; from += 16 << 20) {
-    await engine.parse(new Uint8Array(bytes.subarray(from, from + (16 << 20))));
-}
-await engine.notifyEof();
-let text = '';
-for (const query of queries) {
+const load = async (from, to) => {
+    await engine.resetTraceProcessor({
+        cropTrackEvents: false,
+        ingestFtraceInRawTable: false,
+        analyzeTraceProtoContent: false,
+        ftraceDropUntilAllCpusValid: false,
+    });
+    for (let at = from; at < to; at += 16 << 20) {
+        await engine.parse(new Uint8Array(bytes.subarray(at, Math.min(to, at + (16 << 20)))));
+    }
+    await engine.notifyEof();
+};
+const answer = async query => {
     const result = await engine.query(query);
     const columns = result.columns();
     const rows = [];
     for (const row = result.iter({}); row.valid(); row.next()) {
         rows.push(columns.map(column => shown(row.get(column))).join('\t') + '\n');
     }
-    text += `= ${rows.length}\n${rows.join('')}`;
+    return `= ${rows.length}\n${rows.join('')}`;
+};
+let text = '';
+for (const part of parts.split(',')) {
+    const [from, to] = part.split('-').map(Number);
+    try {
+        await load(from, to);
+    } catch (error) {
+        text += `! ${shown(error.message)}\n`;
+        continue;
+    }
+    for (const query of queries) text += await answer(query);
 }
 await new Promise(done => process.stdout.write(text, done));
 process.exit(0);

@@ -1,11 +1,15 @@
 //! Perfetto's format, as its own trace processor reads it.
+use std::ops::Range;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::thread;
 use std::time::{Duration, SystemTime};
 
 use profiled::sync::{Mutex, RwLock};
 use profiled::{block, profile_mutex, profiled, tasks, trace};
-use profiled_test_trace::perfetto::{number, query_good, record_perfetto};
+use profiled_test_trace::perfetto::{
+    PROBLEMS, Packet, Rows, number, packets, query, query_good, query_parts, record_perfetto,
+};
 
 /// Sessions are the process's: one test at a time.
 fn alone() -> std::sync::MutexGuard<'static, ()> {
@@ -93,7 +97,7 @@ fn threads_tasks_regions_and_messages_are_where_they_were() {
 }
 
 #[inline(never)]
-fn waits(lock: &Mutex<u32>) -> u32 {
+fn asks(lock: &Mutex<u32>) -> u32 {
     let value = *lock.lock().unwrap();
     std::hint::black_box(value)
 }
@@ -111,7 +115,7 @@ const STACKS: &str = "with recursive f(slice_id, callsite, depth, name) as (
        union all
        select f.slice_id, s.parent_id, f.depth + 1, fr.name from f
          join stack_profile_callsite s on s.id = f.callsite join stack_profile_frame fr on fr.id = s.frame_id)
-     select s.name, th.name, group_concat(f.name, ' < ') from f join slice s on s.id = f.slice_id
+     select s.name, th.name, group_concat(f.name, ' < ' order by f.depth) from f join slice s on s.id = f.slice_id
        join thread_track t on s.track_id = t.id join thread th using (utid) group by s.id order by s.ts";
 
 #[test]
@@ -123,7 +127,7 @@ fn waits_have_the_stacks_of_both_and_an_arrow_from_one_to_the_other() {
         let (theirs, also) = (Arc::clone(&lock), Arc::clone(&shared));
         let waiter = thread::Builder::new().name("waiter".to_owned());
         let (held, written) = (lock.lock().unwrap(), shared.write().unwrap());
-        let waiter = waiter.spawn(move || waits(&theirs) + *also.read().unwrap()).unwrap();
+        let waiter = waiter.spawn(move || asks(&theirs) + *also.read().unwrap()).unwrap();
         pause(20);
         lets_go(held);
         pause(20);
@@ -148,7 +152,10 @@ fn waits_have_the_stacks_of_both_and_an_arrow_from_one_to_the_other() {
             "select count(*) from slice where dur = -1",
         ],
     );
-    assert_eq!(slices, rows(&[["wait: Mutex cart", "waiter", "1"], ["wait: RwLock read prices", "waiter", "1"]]));
+    assert_eq!(
+        slices,
+        rows(&[["wait: Mutex cart", "waiter", "1"], ["wait: RwLock read prices", "waiter", "1"]])
+    );
     assert_eq!(
         flows,
         rows(&[
@@ -163,10 +170,10 @@ fn waits_have_the_stacks_of_both_and_an_arrow_from_one_to_the_other() {
         found[0][2].clone()
     };
     let wait = of("wait: Mutex cart", "waiter");
-    assert!(wait.contains("perfetto::waits") && !wait.contains("lets_go"), "{wait}");
+    assert!(wait.contains("perfetto::asks") && !wait.contains("lets_go"), "{wait}");
     let unlocks: Vec<&Vec<String>> = stacks.iter().filter(|row| row[0] == "unlock").collect();
     assert_eq!(unlocks.len(), 2, "{stacks:?}");
-    assert!(unlocks[0][2].contains("lets_go") && !unlocks[0][2].contains("perfetto::waits"), "{unlocks:?}");
+    assert!(unlocks[0][2].contains("lets_go") && !unlocks[0][2].contains("perfetto::asks"), "{unlocks:?}");
     assert!(unlocks.iter().all(|row| row[1] != "waiter"));
     assert_eq!(counter.len(), 2, "{counter:?}");
     assert_eq!(counter[1][..4], ["waiting for locks", "cart", "0.0", "1.0"].map(str::to_owned));
@@ -271,4 +278,96 @@ fn futures_have_tracks_of_their_own() {
     assert_eq!(count("spawn"), 21);
     assert!(count("wake") >= 60);
     assert_eq!(number(&orders), 0);
+}
+
+/// Regions and messages on two threads.
+fn busy() -> u64 {
+    let made = AtomicU64::new(0);
+    thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                for n in 0..100 {
+                    let _outer = trace::region("outer");
+                    drop(trace::region("inner"));
+                    if n % 10 == 0 {
+                        trace::log!("busy", "{n} of many");
+                    }
+                    made.fetch_add(4 + u64::from(n % 10 == 0), Relaxed);
+                }
+            });
+        }
+    });
+    made.into_inner()
+}
+
+#[test]
+fn a_file_that_is_cut_at_either_end_has_all_that_is_complete() {
+    let _alone = alone();
+    let mut made = 0;
+    let lock = profile_mutex!("cut", Mutex::new(0));
+    let (bytes, summary) = record_perfetto(|| {
+        // Generations end after a second. This thread says the same in each.
+        for _ in 0..33 {
+            made += busy();
+            let _round = trace::region("round");
+            thread::scope(|scope| {
+                let held = lock.lock().unwrap();
+                scope.spawn(|| asks(&lock));
+                pause(20);
+                lets_go(held);
+            });
+            pause(80);
+            made += 2;
+        }
+    });
+    assert_eq!(summary.dropped, 0);
+    let packets = packets(&bytes);
+    // The hub's sequence is the first one; what it says first in a generation is the first thing in it.
+    let begins: Vec<usize> = packets
+        .iter()
+        .filter(|packet| packet.is_cleared && packet.sequence == 1)
+        .map(|packet| packet.range.start)
+        .collect();
+    assert!(begins.len() >= 3 && begins[0] == 0, "{begins:?}");
+    let slices = |part: &Range<usize>| {
+        let within = |packet: &&Packet| packet.range.start >= part.start && packet.range.end <= part.end;
+        packets.iter().filter(within).filter(|packet| matches!(packet.kind, Some(1 | 3))).count() as u64
+    };
+    let len = bytes.len();
+    // In the midst of everything, a byte from where a packet ends, at each byte of a few packets; and from each generation on.
+    let mut parts: Vec<Range<usize>> = (1..20).map(|n| 0..len * n / 20).collect();
+    parts.extend(begins.iter().skip(1).flat_map(|&at| [0..at - 1, 0..at, 0..at + 1]));
+    parts.extend((len - 60..=len).map(|to| 0..to));
+    let whole_at = parts.len() - 1;
+    let from_begins = parts.len();
+    parts.extend(begins.iter().skip(1).map(|&from| from..len));
+    let queries = [
+        PROBLEMS,
+        "select count(*) from slice",
+        // What all have: a name, and a thread with a name, in a process.
+        "select count(*) from slice s left join thread_track t on s.track_id = t.id left join thread th using (utid)
+         left join process p using (upid) where s.name is null or s.name = '' or th.name is null or p.name is null",
+        "select count(*) from slice s left join __intrinsic_track_event_callstacks c on s.id = c.slice_id
+         left join stack_profile_callsite l on l.id = c.callsite_id
+         where (s.name like 'wait: %' or s.name = 'unlock') and l.id is null",
+        "select count(*) from slice where name = 'wait: Mutex cut'",
+    ];
+    let answers = query_parts(&bytes, &parts, &queries);
+    for (at, (part, answer)) in parts.iter().zip(&answers).enumerate() {
+        let answer = answer.as_ref().unwrap_or_else(|why| panic!("{part:?} of {len}: {why}"));
+        assert_eq!(answer[0], Rows::new(), "{part:?} of {len}");
+        assert_eq!(number(&answer[1]), slices(part), "{part:?} of {len}");
+        assert_eq!((number(&answer[2]), number(&answer[3])), (0, 0), "{part:?} of {len}");
+        if at >= from_begins {
+            assert!(number(&answer[4]) >= 1, "each generation has one: {part:?} of {len}");
+        }
+    }
+    // Of the program's events one in two begins something or is a message: ten of each 410.
+    let whole = answers[whole_at].as_ref().unwrap();
+    let [of_waits] = query(
+        &bytes,
+        ["select count(*) from slice where name like 'wait: %' or name in ('unlock', 'acquired', 'started')"],
+    );
+    let messages = 33 * 20;
+    assert_eq!(number(&whole[1]) - number(&of_waits), (made - messages) / 2 + messages);
 }
