@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use profiled::sync::{Condvar, Mutex, RwLock, mpsc};
 use profiled::trace::{self, Format};
 use profiled::{block, profiled, tasks};
-use profiled_test_trace::{Memory, Trace, rows, stress_seconds};
+use profiled_test_trace::{Memory, Trace, perfetto, rows, stress_seconds};
 
 static TASKS: AtomicU64 = AtomicU64::new(0);
 static REGIONS: AtomicU64 = AtomicU64::new(0);
@@ -175,6 +175,8 @@ fn every_trace_of_a_busy_program_is_accepted() {
     let whole = Memory::default();
     let (done, traces) = std_mpsc::channel();
     let session = trace::start(whole.clone(), Format::Go).unwrap();
+    let whole_perfetto = Memory::default();
+    let beside = trace::start(whole_perfetto.clone(), Format::Perfetto).unwrap();
     let summary = thread::scope(|scope| {
         let (shop, stop) = (&shop, &stop);
         scope.spawn(move || futures(shop, stop));
@@ -191,9 +193,12 @@ fn every_trace_of_a_busy_program_is_accepted() {
                 while !stop.load(Relaxed) {
                     let memory = Memory::default();
                     let session = trace::start(memory.clone(), Format::Go).unwrap();
+                    let other = Memory::default();
+                    let beside = trace::start(other.clone(), Format::Perfetto).unwrap();
                     thread::sleep(Duration::from_micros(chance.of(200_000)));
                     session.stop().unwrap();
-                    done.send(memory).unwrap();
+                    beside.stop().unwrap();
+                    done.send((memory, other)).unwrap();
                     thread::sleep(Duration::from_micros(chance.of(20_000)));
                 }
             });
@@ -207,6 +212,7 @@ fn every_trace_of_a_busy_program_is_accepted() {
     })
     .stop()
     .unwrap();
+    beside.stop().unwrap();
     drop(done);
     let [tasks, regions, messages, checkouts] =
         [&TASKS, &REGIONS, &MESSAGES, &CHECKOUTS].map(|count| count.load(Relaxed));
@@ -233,11 +239,40 @@ fn every_trace_of_a_busy_program_is_accepted() {
     let of = |name: &str| goroutines.iter().find(|row| row[0] == name).map_or("0", |row| &row[1]).to_owned();
     let spawned: u64 = of("stress/spawned").parse().unwrap();
     assert!(summary.dropped > 0 || spawned == tasks.div_ceil(2), "{spawned} of {tasks}: {goroutines:?}");
-    let mut checked = 0;
-    for memory in traces {
+
+    let [slices, messages_there, futures, users, flows, stacks] = perfetto::query_good(
+        &whole_perfetto.bytes(),
+        [
+            "select count(*) from slice where name in ('outer', 'booking', 'failing', 'helping')",
+            "select count(*) from slice where name = 'clerk'",
+            "select count(*) from slice s join track t on s.track_id = t.id join track p on t.parent_id = p.id
+             where p.name = 'futures' and s.depth = 0 and s.name = 'stress/spawned'",
+            "select count(*) from slice s join track t on s.track_id = t.id join track p on t.parent_id = p.id
+             where p.name = 'tasks' and s.name = 'checkout' and s.dur >= 0",
+            "select sum(b.ts < a.ts), sum(a.name in ('spawn', 'wake') and b.name = 'poll') > 1000,
+               sum(b.name in ('acquired', 'woken')) > 0
+             from flow f join slice a on f.slice_out = a.id join slice b on f.slice_in = b.id",
+            "select count(*) > 100 from __intrinsic_track_event_callstacks c join slice s on s.id = c.slice_id
+             where s.name like 'wait: %'",
+        ],
+    );
+    let there = [&slices, &messages_there, &users].map(perfetto::number);
+    assert_eq!(there, [outer + booking + failing + helping, said, begun], "{counted:?}");
+    assert!(summary.dropped > 0 || perfetto::number(&futures) == tasks.div_ceil(2), "{futures:?} of {tasks}");
+    assert_eq!(flows, [["0", "1", "1"].map(str::to_owned)]);
+    assert_eq!(stacks, [["1"].map(str::to_owned)]);
+
+    let mut parts = Vec::new();
+    let mut others = Vec::new();
+    for (memory, other) in traces {
         Trace::new(&memory.bytes()).parsed();
-        checked += 1;
+        let begin = others.len();
+        others.extend(other.bytes());
+        parts.push(begin..others.len());
     }
-    println!("{checked} shorter traces");
-    assert!(checked > 2);
+    println!("{} shorter traces", parts.len());
+    assert!(parts.len() > 2);
+    for (answer, part) in perfetto::query_parts(&others, &parts, &[perfetto::PROBLEMS]).iter().zip(&parts) {
+        assert_eq!(answer.as_deref(), Ok(&[perfetto::Rows::new()][..]), "{part:?}");
+    }
 }
