@@ -2,7 +2,7 @@
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::{env, fs};
+use std::{env, fs, slice};
 
 use profiled::trace::{self, Format, Summary};
 
@@ -49,7 +49,7 @@ pub fn query_good<const N: usize>(bytes: &[u8], queries: [&str; N]) -> [Rows; N]
 }
 
 fn whole(bytes: &[u8], queries: &[&str]) -> Vec<Rows> {
-    let answer = query_parts(bytes, &[0..bytes.len()], queries).remove(0);
+    let answer = query_parts(bytes, slice::from_ref(&(0..bytes.len())), queries).remove(0);
     answer.unwrap_or_else(|why| {
         let kept = env::temp_dir().join("profiled-refused.pftrace");
         _ = fs::write(&kept, bytes);
