@@ -8,10 +8,10 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::mpsc;
 use std::task::{Context, Poll};
 
-use super::event::TaskId;
+use super::event::{Encoder, TaskId};
 use super::session::Summary;
-use super::{go, hub, raw, record};
-use crate::error::{Error, Result};
+use super::{go, hub, perfetto, raw, record};
+use crate::error::Result;
 use crate::{fork, local, stack};
 
 /// What a trace is written as.
@@ -31,12 +31,11 @@ pub enum Format {
 /// 32 MB of events are waiting, events are dropped and counted. No thread of the program ever waits for a writer.
 ///
 /// # Errors
-/// `Io` if there is no thread to be had, `Unsupported` for a format that this build cannot write. What the writer says is
-/// told by [`stop`](Session::stop).
+/// `Io` if there is no thread to be had. What the writer says is told by [`stop`](Session::stop).
 pub fn start(w: impl io::Write + Send + 'static, format: Format) -> Result<Session> {
-    let encoder = match format {
+    let encoder: Box<dyn Encoder> = match format {
         Format::Go => Box::new(go::Go::new()),
-        Format::Perfetto => return Err(Error::Unsupported("Perfetto's format")),
+        Format::Perfetto => Box::new(perfetto::Perfetto::new()),
     };
     Ok(Session { number: Some(hub::begin(encoder, Box::new(w))?), process: fork::generation() })
 }

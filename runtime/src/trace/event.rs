@@ -41,9 +41,7 @@ pub(crate) struct Event {
 pub(crate) struct Beginning {
     /// Nanoseconds of `CLOCK_MONOTONIC`: time 0 of events.
     pub(crate) monotonic: u64,
-    #[allow(dead_code, reason = "Go's format of 1.23 has no clock but the one")]
     pub(crate) wall: SystemTime,
-    #[allow(dead_code, reason = "nor a process")]
     pub(crate) process: u32,
 }
 

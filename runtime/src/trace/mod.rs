@@ -1,9 +1,14 @@
-//! The execution trace: what happened when, on which thread and in which future. For Go's viewer, `go tool trace`.
+//! The execution trace: what happened when, on which thread and in which future. For Go's viewer, `go tool trace`, and for
+//! Perfetto's, <https://ui.perfetto.dev>.
 //!
 //! A thread is a goroutine in Go's viewer, and so is a future that is polled; what is polled inside of another one is a
 //! region of its, as are functions and regions. A wait has a reason that says for what, and of a lock which; who ends it is
 //! known of locks, with its stack. Waits shorter than a microsecond are not in it. Where a future waits, and who woke it, is
 //! noted as often as [`tasks::set_stacks`](crate::tasks::set_stacks) says. Regions have no stacks: they cost some 25 ns each.
+//!
+//! In Perfetto's viewer threads, futures, and users' tasks have rows of their own, with slices: a future's are its polls and
+//! what it awaits, and polls are on their threads, too. Arrows go from who spawns, wakes, or lets go to who goes on, and from a
+//! task along its regions. A lock has a row that counts who waits for it. Such a file is some two and a half times as large.
 //!
 //! While somebody records ([`start`]) every thread notes what it does: [`region`]s,
 //! [`task`]s and messages of the program's, functions marked [`#[profiled]`](crate::profiled), polls of profiled
@@ -33,6 +38,7 @@ pub(crate) mod api;
 pub(crate) mod event;
 mod go;
 mod hub;
+mod perfetto;
 mod pin;
 mod pool;
 mod raw;

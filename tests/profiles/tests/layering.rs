@@ -34,7 +34,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("gimli::", &["stack", "symbol"]),
     ("addr2line::", &["symbol"]),
     ("object::", &["stack", "symbol"]),
-    ("prost::", &["encode"]),
+    ("prost::", &["encode", "trace"]),
     ("flate2::", &["encode"]),
     ("hyper::", &["surface"]),
     ("tower_service::", &["surface"]),

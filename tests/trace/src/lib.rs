@@ -1,5 +1,6 @@
 //! What the tests of the trace share: a trace as a file, what Go's `trace` says of it, and what its pages show.
 mod pages;
+pub mod perfetto;
 
 use std::io::{self, BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};

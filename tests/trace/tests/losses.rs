@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use profiled::Error;
 use profiled::trace::{self, Format};
-use profiled_test_trace::{Memory, Trace, count};
+use profiled_test_trace::{Memory, Trace, count, perfetto};
 
 /// Sessions are the process's: one test at a time.
 fn alone() -> std::sync::MutexGuard<'static, ()> {
@@ -69,6 +69,9 @@ fn what_a_slow_writer_costs_is_counted_to_the_event() {
     let memory = Memory::default();
     let moves = Arc::new(AtomicBool::new(false));
     let session = trace::start(Stuck(memory.clone(), Arc::clone(&moves)), Format::Go).unwrap();
+    // One that would be quick enough, and has to wait for the other.
+    let beside = Memory::default();
+    let other = trace::start(beside.clone(), Format::Perfetto).unwrap();
     let mut made = 0;
     // An event has two bytes to twelve: the 32 MiB of buffers are full by then, whatever is under way to the writer.
     while made < 10_000_000 {
@@ -86,6 +89,27 @@ fn what_a_slow_writer_costs_is_counted_to_the_event() {
         trace.counts([&["RegionBegin"], &["RegionEnd"], &["Log", "Category=\"profiled\"", "events lost\""]]);
     assert!(begins > 0 && ends > 0 && begins + ends <= summary.events, "{begins}, {ends} of {summary:?}");
     assert!(losses > 0);
+
+    let of_other = other.stop().unwrap();
+    assert_eq!((of_other.events, of_other.dropped), (summary.events, summary.dropped));
+    let bytes = beside.bytes();
+    let [problems, slices, told, shown] = perfetto::query(
+        &bytes,
+        [
+            perfetto::PROBLEMS,
+            "select count(*) from slice where name in ('outer', 'inner')",
+            "select sum(a.int_value) from slice s join args a using (arg_set_id)
+             where s.name = 'events lost' and a.key = 'debug.count'",
+            "select count(*) from slice where name = 'events lost'",
+        ],
+    );
+    // What readers warn of is what is missing, and nothing else.
+    let dropped = summary.dropped.to_string();
+    assert_eq!(problems, [["traced_buf_trace_writer_packet_loss", &dropped, "data_loss"].map(str::to_owned)]);
+    assert_eq!(perfetto::number(&slices), begins, "the same as the other format has");
+    assert_eq!(perfetto::number(&told), summary.dropped);
+    let after_losses = perfetto::packets(&bytes).iter().filter(|packet| packet.after_loss).count();
+    assert_eq!(perfetto::number(&shown), after_losses as u64, "each where it is");
 }
 
 #[test]

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use std::{env, fs, thread};
 
 use profiled::trace;
-use profiled_test_trace::{Trace, count};
+use profiled_test_trace::{Trace, count, perfetto};
 
 /// Sessions are the process's: one test at a time.
 fn alone() -> std::sync::MutexGuard<'static, ()> {
@@ -100,6 +100,10 @@ fn what_is_sent_is_a_trace() {
     assert!(headers.starts_with("http/1.1 200"), "{headers}");
     let text = Trace::new(&body).parsed();
     assert!(count(&text, &["RegionBegin", "\"served\""]) > 10, "{text}");
+    let (headers, body) = while_busy(|| answer(ask(&server, "?seconds=0.3&format=perfetto")));
+    assert!(headers.contains("filename=\"trace.pftrace\""), "{headers}");
+    let [served] = perfetto::query_good(&body, ["select count(*) from slice where name = 'served'"]);
+    assert!(perfetto::number(&served) > 10);
     // Without a word of it, a second.
     let begin = Instant::now();
     let (_, body) = answer(ask(&server, ""));

@@ -8,12 +8,14 @@ use std::time::{Duration, Instant};
 use profiled::sync::{Condvar, Mutex, RwLock, mpsc};
 use profiled::trace::{self, Format};
 use profiled::{block, profiled, tasks};
-use profiled_test_trace::{Memory, Trace, rows, stress_seconds};
+use profiled_test_trace::{Memory, Trace, perfetto, rows, stress_seconds};
 
 static TASKS: AtomicU64 = AtomicU64::new(0);
 static REGIONS: AtomicU64 = AtomicU64::new(0);
 static MESSAGES: AtomicU64 = AtomicU64::new(0);
 static CHECKOUTS: AtomicU64 = AtomicU64::new(0);
+/// Traces of a part of it.
+static SHORTER: AtomicU64 = AtomicU64::new(0);
 
 struct Shop {
     orders: Mutex<Vec<u64>>,
@@ -148,8 +150,8 @@ fn clerk(shop: &Shop, seed: u64, stop: &AtomicBool, to: &mpsc::Sender<u64>) {
                 scope.spawn(|| task.in_scope(|| drop(region("helping"))));
             });
         }
-        // Not more than an observer can take.
-        thread::sleep(Duration::from_millis(1));
+        // Not more than observers can take: four of them, which are slow when they are not optimised.
+        thread::sleep(Duration::from_millis(if cfg!(debug_assertions) { 10 } else { 1 }));
     }
 }
 
@@ -175,6 +177,8 @@ fn every_trace_of_a_busy_program_is_accepted() {
     let whole = Memory::default();
     let (done, traces) = std_mpsc::channel();
     let session = trace::start(whole.clone(), Format::Go).unwrap();
+    let whole_perfetto = Memory::default();
+    let beside = trace::start(whole_perfetto.clone(), Format::Perfetto).unwrap();
     let summary = thread::scope(|scope| {
         let (shop, stop) = (&shop, &stop);
         scope.spawn(move || futures(shop, stop));
@@ -184,22 +188,26 @@ fn every_trace_of_a_busy_program_is_accepted() {
         }
         drop(send);
         scope.spawn(move || receive.iter().for_each(drop));
-        for seed in 100..102 {
+        for (seed, format) in [(100, Format::Go), (101, Format::Perfetto)] {
             let done = done.clone();
             scope.spawn(move || {
                 let mut chance = Chance(seed);
                 while !stop.load(Relaxed) {
                     let memory = Memory::default();
-                    let session = trace::start(memory.clone(), Format::Go).unwrap();
+                    let session = trace::start(memory.clone(), format).unwrap();
                     thread::sleep(Duration::from_micros(chance.of(200_000)));
-                    session.stop().unwrap();
-                    done.send(memory).unwrap();
+                    let dropped = session.stop().unwrap().dropped;
+                    done.send((memory, format, dropped)).unwrap();
+                    SHORTER.fetch_add(1, Relaxed);
                     thread::sleep(Duration::from_micros(chance.of(20_000)));
                 }
             });
         }
         let begin = Instant::now();
-        while begin.elapsed() < Duration::from_secs(stress_seconds()) || TASKS.load(Relaxed) < 5_000 {
+        while begin.elapsed() < Duration::from_secs(stress_seconds())
+            || TASKS.load(Relaxed) < 5_000
+            || SHORTER.load(Relaxed) < 3
+        {
             thread::sleep(Duration::from_millis(50));
         }
         stop.store(true, Relaxed);
@@ -207,6 +215,7 @@ fn every_trace_of_a_busy_program_is_accepted() {
     })
     .stop()
     .unwrap();
+    let of_perfetto = beside.stop().unwrap();
     drop(done);
     let [tasks, regions, messages, checkouts] =
         [&TASKS, &REGIONS, &MESSAGES, &CHECKOUTS].map(|count| count.load(Relaxed));
@@ -233,11 +242,51 @@ fn every_trace_of_a_busy_program_is_accepted() {
     let of = |name: &str| goroutines.iter().find(|row| row[0] == name).map_or("0", |row| &row[1]).to_owned();
     let spawned: u64 = of("stress/spawned").parse().unwrap();
     assert!(summary.dropped > 0 || spawned == tasks.div_ceil(2), "{spawned} of {tasks}: {goroutines:?}");
-    let mut checked = 0;
-    for memory in traces {
-        Trace::new(&memory.bytes()).parsed();
+
+    let [problems, slices, messages_there, futures, users, flows, stacks] = perfetto::query(
+        &whole_perfetto.bytes(),
+        [
+            perfetto::PROBLEMS,
+            "select count(*) from slice where name in ('outer', 'booking', 'failing', 'helping')",
+            "select count(*) from slice where name = 'clerk'",
+            "select count(*) from slice s join track t on s.track_id = t.id join track p on t.parent_id = p.id
+             where p.name = 'futures' and s.depth = 0 and s.name = 'stress/spawned'",
+            "select count(*) from slice s join track t on s.track_id = t.id join track p on t.parent_id = p.id
+             where p.name = 'tasks' and s.name = 'checkout'",
+            "select sum(b.ts < a.ts), sum(a.name in ('spawn', 'wake') and b.name = 'poll') > 1000,
+               sum(b.name in ('acquired', 'woken')) > 0
+             from flow f join slice a on f.slice_out = a.id join slice b on f.slice_in = b.id",
+            "select count(*) > 100 from __intrinsic_track_event_callstacks c join slice s on s.id = c.slice_id
+             where s.name like 'wait: %'",
+        ],
+    );
+    assert_eq!(problems, losses(of_perfetto.dropped));
+    let there = [&slices, &messages_there, &users].map(perfetto::number);
+    assert_eq!(there, [outer + booking + failing + helping, said, begun], "{counted:?}");
+    assert!(summary.dropped > 0 || perfetto::number(&futures) == tasks.div_ceil(2), "{futures:?} of {tasks}");
+    assert_eq!(flows, [["0", "1", "1"].map(str::to_owned)]);
+    assert_eq!(stacks, [["1"].map(str::to_owned)]);
+
+    let (mut parts, mut expected, mut all, mut checked) = (Vec::new(), Vec::new(), Vec::new(), 0);
+    for (memory, format, dropped) in traces {
         checked += 1;
+        if format == Format::Go {
+            Trace::new(&memory.bytes()).parsed();
+            continue;
+        }
+        let begin = all.len();
+        all.extend(memory.bytes());
+        parts.push(begin..all.len());
+        expected.push(Ok(vec![losses(dropped)]));
     }
     println!("{checked} shorter traces");
     assert!(checked > 2);
+    assert_eq!(perfetto::query_parts(&all, &parts, &[perfetto::PROBLEMS]), expected);
+}
+
+/// What a reader warns of if so many events are missing.
+fn losses(dropped: u64) -> perfetto::Rows {
+    let warning =
+        || ["traced_buf_trace_writer_packet_loss", &dropped.to_string(), "data_loss"].map(str::to_owned);
+    if dropped == 0 { Vec::new() } else { vec![warning().to_vec()] }
 }
