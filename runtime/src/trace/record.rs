@@ -299,7 +299,7 @@ pub(super) struct Sample {
 
 static SAMPLES: Lock<Vec<Sample>> = Lock::new(Vec::new());
 /// Samples that wait for the hub: some minutes' worth of one processor.
-#[cfg_attr(profiled_portable, expect(dead_code, reason = "the portable backend takes none"))]
+#[cfg_attr(profiled_portable, allow(dead_code, reason = "the portable backend takes none"))]
 const MOST_SAMPLES: usize = 1 << 16;
 
 /// A sample of the CPU was taken: told by the thread that takes samples in.
