@@ -67,10 +67,16 @@ extern "C" fn take(frames: &mut Frames, skip: usize, pc: u64, sp: u64, bp: u64) 
 #[expect(unsafe_code, reason = "only a signal handler has a context")]
 pub(crate) unsafe fn capture_context(frames: &mut Frames, ucontext: *const c_void) {
     // SAFETY: as the caller promises.
-    unsafe { capture_context_below(frames, ucontext, u64::MAX) };
+    let context = unsafe { Context::new(ucontext) };
+    let registers = context.registers();
+    let memory = Memory::new(registers.sp, bounds(registers.sp));
+    STATE.read(|state| {
+        walk(state.map(|state| &state.table), registers, Some(&context), memory, 0, frames);
+    });
 }
 
-/// The same down to the frame that holds the address `below` on the stack, which is the last.
+/// The same down to the frame that holds the address `below` on the stack, which is the last. Not what the other one calls:
+/// unoptimised, each frame more is one that an alternate stack has to have room for.
 ///
 /// # Safety
 /// As for [`capture_context`].
@@ -79,13 +85,8 @@ pub(crate) unsafe fn capture_context_below(frames: &mut Frames, ucontext: *const
     // SAFETY: as the caller promises.
     let context = unsafe { Context::new(ucontext) };
     let registers = context.registers();
-    let mut bounds = bounds(registers.sp);
-    if below != u64::MAX {
-        // All of it is stack, whether the thread's bounds are known or not.
-        let (low, high) = bounds.unwrap_or((registers.sp, u64::MAX));
-        bounds = Some((low, high.min(below.next_multiple_of(8))));
-    }
-    let memory = Memory::new(registers.sp, bounds);
+    // All of it is stack, whether the thread's bounds are known or not.
+    let memory = Memory::new(registers.sp, Some((registers.sp, below.next_multiple_of(8))));
     STATE.read(|state| {
         walk(state.map(|state| &state.table), registers, Some(&context), memory, 0, frames);
     });
