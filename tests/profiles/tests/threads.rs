@@ -397,10 +397,14 @@ fn names_disturb_nobody() {
             profile.samples().iter().filter(|row| row.text("thread") == Some("poller")).collect();
         assert_eq!(named.len(), 1);
         assert_eq!(named[0].text("state"), Some("poll"));
-        // The profiler's own threads are there for who wants them.
+        // The profiler's own threads are there for who wants them; so is one that has its name and has done nothing yet.
+        let (begun, end) = std::sync::mpsc::channel::<()>();
+        let young = thread::Builder::new().name("profiled-http-w".to_owned()).spawn(move || _ = end.recv());
         let names = |page: &str| String::from_utf8(get(page)).unwrap();
         assert!(!names("threads?debug=2&threads=names").contains("\"profiled-"));
         assert!(names("threads?debug=2&threads=names&all=1").contains("\"profiled-"));
+        drop(begun);
+        young.unwrap().join().unwrap();
         // Stacks do wake it.
         let stacks = Profile::read(&get("goroutine?threads=stacks"));
         assert_eq!(count(&stacks, "names_disturb_nobody", "goroutine"), 2, "this one and the poller");

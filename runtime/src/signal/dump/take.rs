@@ -169,7 +169,7 @@ fn alive(tid: i32, look: &Look) -> Alive {
         key: Key::of(Stack::pseudo(pseudo::STATE + look.state as u64)),
         missing: look.silent,
         creator: hook::thread::created_by(tid, thread::nanoseconds(look.started)),
-        ours: thread::is_ours(tid),
+        ours: thread::is_ours(tid) || thread::is_our_name(&look.name),
         facts: None,
     }
 }

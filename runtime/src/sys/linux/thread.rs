@@ -41,6 +41,24 @@ pub(crate) fn is_ours(tid: i32) -> bool {
     OURS.iter().any(|ours| ours.load(Relaxed) == tid)
 }
 
+/// What threads of ours are called. One that has just begun has its name before it has said that it is ours.
+const NAMES: [&str; 9] = [
+    "profiled-cpu",
+    "profiled-files",
+    "profiled-flight",
+    "profiled-http",
+    "profiled-http-w",
+    "profiled-locks",
+    "profiled-tasks",
+    "profiled-trace",
+    "profiled-wall",
+];
+
+/// Whether a thread of that name is ours, or means to be taken for one.
+pub(crate) fn is_our_name(name: &str) -> bool {
+    NAMES.contains(&name)
+}
+
 /// CPU time of those that are ours and alive, in nanoseconds.
 #[cfg_attr(not(feature = "http"), expect(dead_code, reason = "only the server asks"))]
 pub(crate) fn own_cpu_time() -> Option<u64> {
