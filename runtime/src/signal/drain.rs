@@ -190,6 +190,10 @@ pub(super) fn task_of(record: &Record) -> Option<&'static str> {
 /// is no task. Who awaits it may run or be gone by now: then it is where it was seen last, as `seen` has it.
 pub(super) fn stack_of_task(record: &Record, whole: Stack, seen: &mut Option<Awaiting>) -> Stack {
     let frames = &record.frames;
+    // There is always more: a walk that did not come so far is no task's.
+    if record.own >= frames.len {
+        return whole;
+    }
     let Some(own) = frames.addresses().get(..record.own as usize).filter(|own| !own.is_empty()) else {
         return whole;
     };
