@@ -188,7 +188,7 @@ fn main() {
     }
     let mut table = Table::new("allocator, 1 sample in 512 KiB");
     let (small, all) = (&Sizes::between(16, 1024), &Sizes::between(16, 4096));
-    row!(table, "16 B, allocated and freed", 1.03, pair, small, 1 2 3 4 5 6 7 8);
+    row!(table, "16 B, allocated and freed", 1.03, pair, small, 1 2 3 4 5 6 7 8 9 10 11);
     row!(table, "16 B to 4 KiB, allocated and freed", 1.10, mix, all, 1 2 3 4);
     row!(table, "16 B to 1 KiB among 4 096 live ones", 1.04, churn, small, 1 2 3 4);
 
