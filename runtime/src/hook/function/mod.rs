@@ -208,29 +208,38 @@ pub(crate) fn push(local: &Local, site: &'static FunctionSite) -> usize {
     push_on(local.scopes(), Place::site(site))
 }
 
-/// The same of a future that is polled, in a frame that holds the address `mark`.
+/// The same of a future that is polled, in a frame that holds the address `mark`. `None` where no more are noted.
 #[inline(always)]
-pub(crate) fn push_task(local: &Local, task: &'static Task, mark: usize) -> usize {
-    if local.scopes().depth.load(Relaxed) >= MAX_SCOPES {
-        // It may have begun on another thread, and this one have counted nothing yet.
-        has_scopes(local);
-    }
+pub(crate) fn push_task(local: &Local, task: &'static Task, mark: usize) -> Option<usize> {
     let scopes = local.scopes();
-    let depth = push_on(scopes, Place::task(task));
+    let depth = scopes.depth.load(Relaxed);
+    if depth >= MAX_SCOPES {
+        return None;
+    }
+    push_at(scopes, depth, Place::task(task));
     // Whoever looks for it does so from within this poll.
     scopes.set_mark(depth, mark);
-    depth
+    Some(depth)
 }
 
-#[cold]
-#[inline(never)]
-fn has_scopes(local: &Local) {
-    _ = local::thread(local);
+/// The same, noted or not.
+pub(crate) fn push_task_anyhow(local: &Local, task: &'static Task, mark: usize) -> usize {
+    if local.scopes().depth.load(Relaxed) >= MAX_SCOPES {
+        // It may have begun on another thread, and this one have counted nothing yet.
+        _ = local::thread(local);
+    }
+    push_task(local, task, mark).unwrap_or_else(|| push_on(local.scopes(), Place::task(task)))
 }
 
 #[inline(always)]
 fn push_on(scopes: &Scopes, place: Place) -> usize {
     let depth = scopes.depth.load(Relaxed);
+    push_at(scopes, depth, place);
+    depth
+}
+
+#[inline(always)]
+fn push_at(scopes: &Scopes, depth: usize, place: Place) {
     // A signal handler that calls profiled functions finds us noted as soon as we count. But before that it may use our
     // place itself, and leave another's name there: so once more.
     scopes.set(depth, place);
@@ -238,7 +247,6 @@ fn push_on(scopes: &Scopes, place: Place) -> usize {
     scopes.depth.store(depth + 1, Relaxed);
     compiler_fence(SeqCst);
     scopes.set(depth, place);
-    depth
 }
 
 /// Restores the depth: a scope that was leapt over by `longjmp` is left with the one around it.

@@ -11,7 +11,7 @@
 use std::cell::Cell;
 use std::mem::ManuallyDrop;
 use std::ptr;
-use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::task::{RawWaker, RawWakerVTable, Waker};
 
 use super::wait::{AWAITED, INNER, Inner, Wait};
@@ -36,11 +36,9 @@ pub enum Stacks {
     All,
 }
 
-const OFF: u8 = 0;
-const AUTO: u8 = 1;
-const ALL: u8 = 2;
-
-static MODE: AtomicU8 = AtomicU8::new(AUTO);
+const AUTO: u8 = 0;
+const ALL: u8 = 1;
+const OFF: u8 = 2;
 
 /// Chooses whether profiled futures note where they wait, from their next poll on. Returns what was chosen before.
 ///
@@ -52,17 +50,17 @@ pub fn set_stacks(stacks: Stacks) -> Stacks {
         Stacks::Auto => AUTO,
         Stacks::All => ALL,
     };
-    match MODE.swap(mode, Relaxed) {
+    match record::swap_of_polls(mode) {
         OFF => Stacks::Off,
         AUTO => Stacks::Auto,
         _ => Stacks::All,
     }
 }
 
-/// Whether a future that is polled with `waker` is to poll with one of ours.
+/// Whether a future that is polled with `waker` is to poll with one of ours, by what stands in the word that polls ask.
 #[inline(always)]
-pub(super) fn is_wanted(waker: &Waker) -> bool {
-    MODE.load(Relaxed) != OFF && !ptr::eq(waker.vtable(), &POLLING)
+pub(super) fn is_wanted(asked: u32, waker: &Waker) -> bool {
+    asked & u32::from(OFF) == 0 && !ptr::eq(waker.vtable(), &POLLING)
 }
 
 /// What the waker points to that a future is polled with, for as long as the poll lasts. Its place is the mark that the poll's
@@ -102,6 +100,10 @@ impl<'a> Polling<'a> {
         let mark = ptr::from_ref(self).addr() as u64;
         (0..noted).rev().find(|&at| scopes.mark(at) == mark && scopes.task(at).is_some())
     }
+}
+
+fn mode() -> u8 {
+    record::of_polls() as u8
 }
 
 static POLLING: RawWakerVTable = RawWakerVTable::new(clone_polling, wake_polling, wake_polling, |_| ());
@@ -224,7 +226,7 @@ static TAKEN: AtomicU64 = AtomicU64::new(0);
 
 /// The weight of a suspension that begins now, or 0.
 fn draw(local: &Local) -> u32 {
-    if MODE.load(Relaxed) == ALL {
+    if mode() == ALL {
         return 1;
     }
     let log = LOG.load(Relaxed);
@@ -263,7 +265,7 @@ fn adapt(taken: u64) {
 
 /// For whoever asks: one suspension in how many is looked at, or 0 if none is.
 pub(super) fn one_in() -> u64 {
-    match MODE.load(Relaxed) {
+    match mode() {
         OFF => 0,
         ALL => 1,
         _ => 1 << LOG.load(Relaxed),

@@ -14,7 +14,7 @@ use std::task::{Context, Poll, Waker};
 
 use super::park::{self, Polling};
 use super::slot::Task;
-use crate::hook::function::{self, Start, count, pop, push, push_task};
+use crate::hook::function::{self, Start, count, pop, push, push_task, push_task_anyhow};
 use crate::local::{self, Local};
 use crate::site::FunctionSite;
 use crate::store::bucket::{Bucket, Calls};
@@ -53,12 +53,16 @@ impl<F> Polled<F> {
 }
 
 /// The site, or, once the future is known, its slot, which knows the site. A future that found no slot, and whose call is
-/// timed, has where that is counted. All in one word, as futures are to stay small: they are aligned, so that two bits are
-/// free to tell.
+/// timed, has where that is counted. All in one word, as futures are to stay small: they are aligned, so that three bits
+/// are free to tell.
 struct Origin(AtomicPtr<()>);
 
 const IS_BUCKET: usize = 1;
 const IS_TASK: usize = 2;
+/// With the one before: it was polled before, so that a poll has nothing to do but what each has.
+const BEGUN: usize = 4;
+const _: () =
+    assert!(align_of::<FunctionSite>() >= 8 && align_of::<Bucket<Calls>>() >= 8 && align_of::<Task>() >= 8);
 
 impl Origin {
     #[inline(always)]
@@ -73,6 +77,33 @@ impl Origin {
 
     fn set_task(&mut self, task: &'static Task) {
         *self.0.get_mut() = tagged(task, IS_TASK);
+    }
+
+    fn set_begun(&mut self, task: &'static Task) {
+        *self.0.get_mut() = tagged(task, IS_TASK | BEGUN);
+    }
+
+    /// What `f` makes of the slot of a future that was polled before. The slot is not given as an `Option`: that would be
+    /// asked for null.
+    #[inline(always)]
+    fn if_begun<R>(&self, f: impl FnOnce(&'static Task) -> Option<R>) -> Option<R> {
+        let pointer = self.0.load(Relaxed);
+        if pointer.addr() & BEGUN == 0 {
+            return None;
+        }
+        // SAFETY: with this bit it is a slot, which lives for ever, and has the other bit.
+        f(unsafe { &*pointer.map_addr(|address| address - (IS_TASK | BEGUN)).cast() })
+    }
+
+    /// Whether the future waits for something.
+    ///
+    /// # Safety
+    /// It was polled before, and has a slot.
+    #[inline(always)]
+    unsafe fn waits(&self) -> bool {
+        let task = self.0.load(Relaxed).map_addr(|address| address - (IS_TASK | BEGUN));
+        // SAFETY: so it is a slot, which lives for ever, and has both bits.
+        unsafe { &*task.cast::<Task>() }.has_waits()
     }
 
     #[inline(always)]
@@ -106,7 +137,7 @@ fn tagged<T>(to: &'static T, bit: usize) -> *mut () {
 
 #[inline(always)]
 fn untagged(pointer: *mut ()) -> *mut () {
-    pointer.map_addr(|address| address & !(IS_BUCKET | IS_TASK))
+    pointer.map_addr(|address| address & !(IS_BUCKET | IS_TASK | BEGUN))
 }
 
 /// A value of the type that an asynchronous function returns, in code that never runs.
@@ -117,67 +148,64 @@ pub fn never<T>() -> T {
     }
 }
 
-/// The scope of one poll. What is seldom needed of it is found by its future's origin.
-struct Leave<'a> {
-    origin: &'a Origin,
-    depth: usize,
-    /// When it began, if it is timed, and whether a trace has that.
-    poll: Start,
+/// The depth of a poll's scope, and a bit that tells whether more is to be done at its end than that takes: it is timed, or
+/// traced, or the future has no slot.
+#[derive(Clone, Copy)]
+struct Depth(usize);
+
+impl Depth {
+    const RARE: usize = 1 << (usize::BITS - 1);
+
+    #[inline(always)]
+    fn is_rare(self) -> bool {
+        self.0 & Depth::RARE != 0
+    }
 }
 
-impl Leave<'_> {
-    /// Its time is over.
-    #[inline(always)]
-    fn end(&self, ready: bool) {
-        if self.poll != Start::UNTIMED {
-            self.book(ready);
-        }
-    }
-
-    #[inline(always)]
-    fn leave(&self) {
-        local::with(|local| pop(local, self.depth));
-    }
-
-    #[cold]
-    #[inline(never)]
-    fn begin(&mut self, is_timed: bool) {
-        let Some(task) = self.origin.task() else { return };
-        let (site, _) = self.origin.get();
-        let traced = record::is_on() && site.traced;
-        if traced {
-            record::poll_begins(task.id(), site);
-        }
-        if is_timed {
-            self.poll = function::begin_poll(site, &task.polls);
-        }
-        if traced {
-            self.poll = self.poll.traced();
-        }
-    }
-
-    #[cold]
-    #[inline(never)]
-    fn book(&self, ready: bool) {
-        if self.poll.is_timed() {
-            let busy = function::end_poll(self.origin.get().0, self.poll);
-            if let Some(task) = self.origin.task() {
-                task.add_busy(busy);
-            }
-        }
-        if self.poll.is_traced() {
-            record::poll_ends(ready);
-        }
-    }
+/// The scope of one poll.
+struct Leave<'a> {
+    origin: &'a Origin,
+    depth: Depth,
+    /// When it began, if it is timed, and whether a trace has that. Only where the depth says so.
+    poll: &'a MaybeUninit<Start>,
 }
 
 impl Drop for Leave<'_> {
     /// Only for a panic, which began inside.
-    #[cold]
+    #[inline(always)]
     fn drop(&mut self) {
-        self.end(false);
-        function::panicked(self.origin.get().0);
-        self.leave();
+        panicked(self.origin, self.depth, self.poll);
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn panicked(origin: &Origin, depth: Depth, poll: &MaybeUninit<Start>) {
+    if depth.is_rare() {
+        // SAFETY: as the depth says.
+        book(origin, unsafe { poll.assume_init() }, false);
+    }
+    function::panicked(origin.get().0);
+    leave(depth);
+}
+
+#[inline(always)]
+fn leave(depth: Depth) {
+    local::with(|local| pop(local, depth.0 & !Depth::RARE));
+}
+
+/// A poll's time is over.
+#[cold]
+#[inline(never)]
+fn book(origin: &Origin, poll: Start, ready: bool) {
+    if poll.is_timed() {
+        let busy = function::end_poll(origin.get().0, poll);
+        if let Some(task) = origin.task() {
+            task.add_busy(busy);
+        }
+    }
+    if poll.is_traced() {
+        record::poll_ends(ready);
     }
 }
 
@@ -188,16 +216,11 @@ impl<F: Future> Future for Polled<F> {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
         // SAFETY: `future` is pinned whenever we are and never moved out; the other fields are plain values.
         let this = unsafe { self.get_unchecked_mut() };
-        if this.start == Start::NOT_YET {
-            this.start = begin(&mut this.origin);
-        }
         // In the frame of this poll, whose end walks of the stack find by it.
         let mut mark = MaybeUninit::<Polling<'_>>::uninit();
-        let (depth, is_timed) = enter(&this.origin, mark.as_ptr().addr());
-        let mut leave = Leave { origin: &this.origin, depth, poll: Start::UNTIMED };
-        let wraps = park::is_wanted(cx.waker()) && this.origin.task().is_some();
-        let own;
-        let mut context;
+        let asked = record::of_polls();
+        let (own, mut context);
+        let wraps = park::is_wanted(asked, cx.waker());
         let cx = if wraps {
             own = mark.write(Polling::new(cx.waker())).waker();
             // SAFETY: it outlives the poll below, and whoever is polled may not keep it for longer than that: it is to
@@ -208,53 +231,99 @@ impl<F: Future> Future for Polled<F> {
         } else {
             cx
         };
+        let mut poll = MaybeUninit::uninit();
+        let quickly = if record::is_traced(asked) { None } else { enter(&this.origin, mark.as_ptr().addr()) };
+        let depth = match quickly {
+            Some((depth, false)) => Depth(depth),
+            Some((depth, true)) => begin_poll(&this.origin, depth, true, &mut poll),
+            None => enter_rarely(&mut this.origin, &mut this.start, mark.as_ptr().addr(), &mut poll),
+        };
         // The last of all, and its end the first: what is timed is the program's.
-        if is_timed | record::is_on() {
-            leave.begin(is_timed);
-        }
+        let scope = Leave { origin: &this.origin, depth, poll: &poll };
         // SAFETY: as above.
         let polled = unsafe { Pin::new_unchecked(&mut this.future) }.poll(cx);
-        leave.end(polled.is_ready());
+        if depth.is_rare() {
+            // SAFETY: as the depth says.
+            book(&this.origin, unsafe { poll.assume_init() }, polled.is_ready());
+        }
         if polled.is_ready() {
             let (site, bucket) = this.origin.get();
             ended(site, std::mem::replace(&mut this.start, Start::OVER), bucket);
-        } else if wraps {
+        // SAFETY: who has no slot has a rare depth.
+        } else if depth.is_rare() || unsafe { this.origin.waits() } {
             parked(&this.origin);
         }
-        leave.leave();
-        std::mem::forget(leave);
+        std::mem::forget(scope);
+        leave(depth);
         polled
     }
 }
 
-#[inline(always)]
+/// The poll is over, and its future waits now, if that is known.
+#[cold]
+#[inline(never)]
 fn parked(origin: &Origin) {
     if let Some(task) = origin.task().filter(|task| task.has_waits()) {
         task.park();
     }
 }
 
-/// A poll begins, in a frame that holds the address `mark`: the depth of its scope, and whether it is to be timed.
+/// A poll begins, in a frame that holds the address `mark`: the depth of its scope, and whether it is to be timed. `None` where
+/// more is to be done than every poll does.
 #[inline(always)]
-fn enter(origin: &Origin, mark: usize) -> (usize, bool) {
-    let Some(task) = origin.task() else { return (enter_unknown(origin), false) };
+fn enter(origin: &Origin, mark: usize) -> Option<(usize, bool)> {
+    origin.if_begun(|task| {
+        if task.has_waits() {
+            return None;
+        }
+        let depth = local::with(|local| push_task(local, task, mark))?;
+        Some((depth, task.polls.add_and_test()))
+    })
+}
+
+/// The first poll, one after something was waited for, one that is traced, or where no scope is noted.
+#[cold]
+#[inline(never)]
+fn enter_rarely(origin: &mut Origin, start: &mut Start, mark: usize, poll: &mut MaybeUninit<Start>) -> Depth {
+    if *start == Start::NOT_YET {
+        *start = begin(origin);
+    }
+    let Some(task) = origin.task() else {
+        poll.write(Start::UNTIMED);
+        return Depth(enter_unknown(origin) | Depth::RARE);
+    };
     let is_timed = task.polls.add_and_test();
     if task.has_waits() {
         task.resume();
     }
-    (local::with(|local| push_task(local, task, mark)), is_timed)
+    let depth = local::with(|local| push_task_anyhow(local, task, mark));
+    if is_timed || record::is_on() { begin_poll(origin, depth, is_timed, poll) } else { Depth(depth) }
+}
+
+/// A poll begins that is timed, or traced.
+#[cold]
+#[inline(never)]
+fn begin_poll(origin: &Origin, depth: usize, is_timed: bool, poll: &mut MaybeUninit<Start>) -> Depth {
+    let (site, _) = origin.get();
+    let begun = origin.task().map_or(Start::UNTIMED, |task| {
+        let traced = record::is_on() && site.traced;
+        if traced {
+            record::poll_begins(task.id(), site);
+        }
+        let begun = if is_timed { function::begin_poll(site, &task.polls) } else { Start::UNTIMED };
+        if traced { begun.traced() } else { begun }
+    });
+    poll.write(begun);
+    Depth(depth | Depth::RARE)
 }
 
 /// The same of one that found no slot: its polls are not counted.
-#[cold]
-#[inline(never)]
 fn enter_unknown(origin: &Origin) -> usize {
     let (site, _) = origin.get();
     local::with(|local| push(local, site))
 }
 
 /// Counts a future that is polled for the first time, and finds it a slot.
-#[inline(never)]
 fn begin(origin: &mut Origin) -> Start {
     let known = origin.task();
     let (site, _) = origin.get();
@@ -277,7 +346,7 @@ fn begin(origin: &mut Origin) -> Start {
             Some(task) => {
                 task.bucket.set(bucket);
                 function::draw_polls(site, &task.polls);
-                origin.set_task(task);
+                origin.set_begun(task);
             }
             None => {
                 if let Some(bucket) = bucket {
