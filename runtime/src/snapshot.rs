@@ -199,6 +199,20 @@ pub(crate) struct Row {
     pub(crate) values: [i64; MAX_VALUES],
 }
 
+impl Row {
+    /// One `[other]` for all of these. The sums stay.
+    #[cfg_attr(not(feature = "http"), expect(dead_code, reason = "only the server folds"))]
+    pub(crate) fn other<'a>(rows: impl IntoIterator<Item = &'a Row>) -> Row {
+        let mut other = Row { key: Key::of(Stack::other()), values: [0; MAX_VALUES] };
+        for row in rows {
+            for (sum, value) in other.values.iter_mut().zip(row.values) {
+                *sum = sum.saturating_add(value);
+            }
+        }
+        other
+    }
+}
+
 /// A profile as it was at one moment, or over one window: owned, sorted, complete.
 ///
 /// Rows come with the greatest last value first. Two snapshots of the same state are equal row by row.
@@ -321,24 +335,6 @@ impl Snapshot {
     pub(crate) fn nothing(&self, time: SystemTime) -> Snapshot {
         let time = time.min(self.meta.time);
         Snapshot::new(Meta { time, ..self.meta.clone() }, Vec::new(), self.modules.clone())
-    }
-
-    /// Folds the smallest rows into one `[other]` until there are at most `limit`. The sums stay.
-    #[cfg_attr(not(feature = "http"), expect(dead_code, reason = "only the server asks"))]
-    pub(crate) fn cap(&mut self, limit: usize) {
-        if self.rows.len() <= limit || limit == 0 {
-            return;
-        }
-        let mut other = Row { key: Key::of(Stack::other()), values: [0; MAX_VALUES] };
-        let folded = self.rows.len() - (limit - 1);
-        for row in self.rows.drain(limit - 1..) {
-            for (sum, value) in other.values.iter_mut().zip(row.values) {
-                *sum = sum.saturating_add(value);
-            }
-        }
-        self.rows.push(other);
-        self.meta.comments.push(format!("{folded} of the smallest rows are folded into [other]"));
-        self.settle();
     }
 
     /// Leaves out the standard library's containers at the leaves of stacks that begin in an allocator.
@@ -504,12 +500,5 @@ mod tests {
         let mut other = early.clone();
         other.meta.profile = "mutex";
         assert!(matches!(late.delta(&other), Err(Error::Mismatch)));
-    }
-
-    #[test]
-    fn a_cap_keeps_the_sums() {
-        let mut s = snapshot(&[(0x7000, [1, 5]), (0x8000, [2, 50]), (0x9000, [3, 7]), (0xa000, [4, 1])], 0);
-        s.cap(2);
-        assert_eq!(plain(&s), [(0x8000, vec![2, 50]), (crate::record::pseudo::OTHER, vec![8, 13])]);
     }
 }

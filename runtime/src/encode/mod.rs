@@ -53,13 +53,28 @@ impl Snapshot {
 
     /// The same with as many names as `level` says.
     pub(crate) fn write_with(&self, w: impl io::Write, format: Format, level: Level) -> Result<()> {
+        self.write_within(w, format, level, usize::MAX)
+    }
+
+    /// The same, where protobuf has about `most` bytes at the most, before compression and without what stands beside
+    /// the rows: those that come after are folded into `[other]`, with a comment that says so.
+    ///
+    /// Where that is depends on the rows before and their order, and on no value of theirs: a snapshot of more rows, or
+    /// of greater ones, that begins with the same rows is cut at the same one.
+    pub(crate) fn write_within(
+        &self,
+        w: impl io::Write,
+        format: Format,
+        level: Level,
+        most: usize,
+    ) -> Result<()> {
         let names = Names::new(self, level);
         let mut w = Once { w, failed: false };
         match format {
             Format::Pprof => {
                 // Level 1: the better ones take several times as long for a tenth of the size.
                 let mut gzip = GzEncoder::new(&mut w, Compression::new(1));
-                pprof::write(self, names, &mut gzip)?;
+                pprof::write(self, names, most, &mut gzip)?;
                 gzip.finish()?;
             }
             Format::Verbose if !self.alive.is_empty() => {
@@ -93,7 +108,7 @@ impl Snapshot {
 
     /// The protobuf without gzip.
     pub(crate) fn write_uncompressed(&self, mut w: impl io::Write, level: Level) -> Result<()> {
-        pprof::write(self, Names::new(self, level), &mut w)?;
+        pprof::write(self, Names::new(self, level), usize::MAX, &mut w)?;
         Ok(())
     }
 }

@@ -5,6 +5,7 @@
 //!
 //! Rules of the readers that are kept here: ids count from 1 in the order of their tables, strings are unique and
 //! shorter than 64 KiB, no stack is deeper than 1000, a label key is a name.
+use std::cell::OnceCell;
 use std::collections::HashMap;
 use std::io::{self, Write};
 use std::rc::Rc;
@@ -15,7 +16,7 @@ use prost::encoding::{WireType, bool, encode_key, encode_varint, encoded_len_var
 use super::CHUNK;
 use super::places::{Cut, Places, Varint};
 use crate::record::{LabelValue, ValueType};
-use crate::snapshot::{SampleRef, Snapshot};
+use crate::snapshot::{Row, SampleRef, Snapshot};
 use crate::symbol::{Frame, Names};
 
 /// Field numbers of `Profile`; those of the smaller messages stand where they are written. See `proto.rs`.
@@ -39,11 +40,30 @@ const MAX_DEPTH: usize = 1000;
 /// Readers refuse longer strings.
 const MAX_STRING: usize = (1 << 16) - 1;
 
-/// Writes `snapshot` with the names that `names` has for it, not compressed.
-pub(super) fn write(snapshot: &Snapshot, names: Names<'_>, w: &mut impl Write) -> io::Result<()> {
+/// What a function takes in its table at the most, and what is around a string.
+const FUNCTION_BYTES: usize = 32;
+const STRING_BYTES: usize = 4;
+/// What a value may grow by, from one byte.
+const VALUE_GROWTH: usize = 7;
+
+/// Writes `snapshot` with the names that `names` has for it, not compressed: of its rows as many as go into `most` bytes,
+/// and one more for the others.
+pub(super) fn write(
+    snapshot: &Snapshot,
+    names: Names<'_>,
+    most: usize,
+    w: &mut impl Write,
+) -> io::Result<()> {
+    let other = OnceCell::new();
     let mut encoder = Encoder::new(snapshot, names);
     encoder.head();
-    for sample in snapshot.samples() {
+    for (at, sample) in snapshot.samples().enumerate() {
+        if at > 0 && encoder.size(at) > most {
+            let rest = &snapshot.rows[at..];
+            encoder.folded = rest.len();
+            encoder.sample(SampleRef { row: other.get_or_init(|| Row::other(rest)), snapshot });
+            break;
+        }
         encoder.sample(sample);
         if encoder.out.len() >= CHUNK {
             encoder.flush(w)?;
@@ -58,6 +78,10 @@ struct Encoder<'a> {
     names: Names<'a>,
     /// What the writer has not got yet.
     out: Vec<u8>,
+    /// The bytes that it has.
+    written: usize,
+    /// Rows that found no room.
+    folded: usize,
     /// The body of the message being written.
     body: Vec<u8>,
     /// The body of a message within it.
@@ -89,6 +113,8 @@ impl<'a> Encoder<'a> {
             snapshot,
             names,
             out: Vec::with_capacity(CHUNK + CHUNK / 4),
+            written: 0,
+            folded: 0,
             body: Vec::new(),
             inner: Vec::new(),
             labels: Vec::new(),
@@ -103,8 +129,19 @@ impl<'a> Encoder<'a> {
 
     fn flush(&mut self, w: &mut impl Write) -> io::Result<()> {
         w.write_all(&self.out)?;
+        self.written += self.out.len();
         self.out.clear();
         Ok(())
+    }
+
+    /// How much it will be with the tables that come at the end, once `samples` samples have grown as far as they may.
+    fn size(&self, samples: usize) -> usize {
+        self.written
+            + self.out.len()
+            + samples * self.snapshot.meta.value_types.len() * VALUE_GROWTH
+            + self.functions.len() * FUNCTION_BYTES
+            + self.strings.list.len() * STRING_BYTES
+            + self.strings.bytes
     }
 
     fn head(&mut self) {
@@ -373,8 +410,13 @@ impl<'a> Encoder<'a> {
             message(field::FUNCTION, &self.body, &mut self.out);
         }
         self.flush(w)?;
-        let comments: Vec<i64> =
+        let mut comments: Vec<i64> =
             self.snapshot.meta.comments.iter().map(|comment| self.strings.id(comment)).collect();
+        if self.folded > 0 {
+            let comment =
+                format!("{} rows are folded into [other]: all would be too many bytes", self.folded);
+            comments.push(self.strings.id(&comment));
+        }
         int64::encode_packed(field::COMMENT, &comments, &mut self.out);
         for index in 0..self.strings.list.len() {
             message(field::STRING_TABLE, self.strings.list[index].as_bytes(), &mut self.out);
@@ -414,11 +456,12 @@ struct Table {
 struct Strings {
     ids: HashMap<Rc<str>, i64>,
     list: Vec<Rc<str>>,
+    bytes: usize,
 }
 
 impl Strings {
     fn new() -> Strings {
-        let mut strings = Strings { ids: HashMap::new(), list: Vec::new() };
+        let mut strings = Strings { ids: HashMap::new(), list: Vec::new(), bytes: 0 };
         strings.id("");
         strings
     }
@@ -430,6 +473,7 @@ impl Strings {
         }
         let (id, text): (i64, Rc<str>) = (self.list.len() as i64, text.into());
         self.ids.insert(text.clone(), id);
+        self.bytes += text.len();
         self.list.push(text);
         id
     }

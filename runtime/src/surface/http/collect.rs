@@ -12,7 +12,7 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 use super::engine::off_thread;
 use super::plan::{Page, Plan, Request, Window};
 use super::reply::{Body, Content, Refusal, response};
-use super::{index, rates, status};
+use super::{index, rates, shown, status};
 use crate::encode::Format;
 use crate::error::{Error, Result};
 use crate::snapshot::Snapshot;
@@ -22,8 +22,10 @@ use crate::symbol::Level;
 const MAX_COLLECTIONS: usize = 64;
 static COLLECTIONS: Semaphore = Semaphore::const_new(MAX_COLLECTIONS);
 
-/// The most bytes of protobuf, before compression: what Pyroscope takes.
+/// Bytes of protobuf, before compression, that are too many: Pyroscope takes fewer.
 const MAX_BYTES: usize = 4 << 20;
+/// Those of them that are left for modules, comments, and the row that is one too many.
+const BESIDE_ROWS: usize = 256 << 10;
 
 /// The answer. `gone` is ready once nobody waits for it any more, with what to say then; it is asked during windows.
 pub(super) async fn answer(
@@ -173,21 +175,18 @@ pub(super) fn running() -> usize {
 }
 
 /// Writes `snapshot` with at most `rows` rows (0: all of them, however many bytes that makes).
-fn encode(mut snapshot: Snapshot, format: Format, mut rows: usize, symbols: Level) -> Result<Vec<u8>> {
-    let whole = snapshot.clone();
-    snapshot.cap(rows);
+fn encode(mut snapshot: Snapshot, format: Format, rows: usize, symbols: Level) -> Result<Vec<u8>> {
+    shown::limit(&mut snapshot, format, rows);
+    let mut most = if rows == 0 { usize::MAX } else { MAX_BYTES - BESIDE_ROWS };
     loop {
         let mut bytes = Vec::new();
-        snapshot.write_with(&mut bytes, format, symbols)?;
+        snapshot.write_within(&mut bytes, format, symbols, most)?;
         let size = if format == Format::Pprof { uncompressed_size(&bytes) } else { 0 };
-        let len = snapshot.samples().len();
-        if rows == 0 || size <= MAX_BYTES || len < 2 {
+        if rows == 0 || size < MAX_BYTES || most == 0 {
             return Ok(bytes);
         }
-        // A row less than what fits by the average; strictly fewer each time.
-        rows = (len * (MAX_BYTES / 1024) / (size / 1024)).clamp(1, len - 1);
-        snapshot = whole.clone();
-        snapshot.cap(rows);
+        // More beside the rows than is left for it.
+        most = most.saturating_sub(size - MAX_BYTES + BESIDE_ROWS);
     }
 }
 

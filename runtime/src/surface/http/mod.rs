@@ -34,11 +34,15 @@
 //! | parameter | of | |
 //! |---|---|---|
 //! | `format` | all profiles | `pprof`, `text`, `folded`, `svg` (feature `flamegraph`), in place of `debug` |
-//! | `rows` (16 000) | all | the most rows; beyond that, and beyond 4 MB, the smallest are folded into `[other]`; 0 is all |
+//! | `rows` (16 000) | all | the most rows; what is beyond that, and of protobuf beyond 4 MiB, is folded into `[other]`; 0 is all |
 //! | `symbols` (`lines`) | all | `lines`, `names` or `raw`: how much is looked up |
 //! | `noise` (1), `age`, `peak` | `heap`, `allocs` | 0 leaves containers out at leaves; blocks that are so many seconds old; the heap at its largest |
 //! | `idle`, `tags=waiting` | `block` and others with waits | threads of pools without work; who waits right now apart |
 //! | `threads`, `tags`, `all`, `stuck` | `goroutine`, `threads`, `tasks` | `stacks` or `names`; `thread` or `id`; the profiler's own, too; what has waited for so many seconds |
+//!
+//! Of what only grows, which scrapers subtract (protobuf of `heap`, `allocs`, `block`, `mutex` and their like without
+//! `seconds`), those rows are shown that came first, and of those that came together the largest; a row once shown is
+//! shown from then on, so that none goes down because another took its place. Of all else the largest are shown.
 //!
 //! # In a server of your own
 //! `Handler::handle` takes a request and gives a response, on any runtime or none, and never blocks the thread that polls
@@ -89,6 +93,8 @@ mod rates;
 mod reply;
 #[cfg(all(feature = "enabled", feature = "http"))]
 mod server;
+#[cfg(all(feature = "enabled", feature = "http"))]
+mod shown;
 #[cfg(all(feature = "enabled", feature = "http"))]
 mod since;
 #[cfg(all(feature = "enabled", feature = "http"))]
