@@ -43,8 +43,9 @@ const MAX_STRING: usize = (1 << 16) - 1;
 /// What a function takes in its table at the most, and what is around a string.
 const FUNCTION_BYTES: usize = 32;
 const STRING_BYTES: usize = 4;
-/// What a value may grow by, from one byte.
-const VALUE_GROWTH: usize = 7;
+/// The same for a value, up to 2^56, and for the lengths of a sample and of its values.
+const VALUE_BYTES: usize = 8;
+const SAMPLE_BYTES: usize = 6;
 
 /// Writes `snapshot` with the names that `names` has for it, not compressed: of its rows as many as go into `most` bytes,
 /// and one more for the others.
@@ -80,6 +81,8 @@ struct Encoder<'a> {
     out: Vec<u8>,
     /// The bytes that it has.
     written: usize,
+    /// Those, here or there, whose number depends on values.
+    varying: usize,
     /// Rows that found no room.
     folded: usize,
     /// The body of the message being written.
@@ -114,6 +117,7 @@ impl<'a> Encoder<'a> {
             names,
             out: Vec::with_capacity(CHUNK + CHUNK / 4),
             written: 0,
+            varying: 0,
             folded: 0,
             body: Vec::new(),
             inner: Vec::new(),
@@ -136,9 +140,8 @@ impl<'a> Encoder<'a> {
 
     /// How much it will be with the tables that come at the end, once `samples` samples have grown as far as they may.
     fn size(&self, samples: usize) -> usize {
-        self.written
-            + self.out.len()
-            + samples * self.snapshot.meta.value_types.len() * VALUE_GROWTH
+        self.written + self.out.len() - self.varying
+            + samples * (SAMPLE_BYTES + self.snapshot.meta.value_types.len() * VALUE_BYTES)
             + self.functions.len() * FUNCTION_BYTES
             + self.strings.list.len() * STRING_BYTES
             + self.strings.bytes
@@ -165,6 +168,7 @@ impl<'a> Encoder<'a> {
             let nanos = i64::try_from(duration.as_nanos()).unwrap_or(i64::MAX).max(1);
             number(field::DURATION_NANOS, nanos, &mut self.out);
         }
+        self.varying = self.out.len();
     }
 
     fn value_type(&mut self, tag: u32, kind: ValueType) {
@@ -217,7 +221,9 @@ impl<'a> Encoder<'a> {
         };
         body.truncate(ids.end);
         int64::encode_packed(2, sample.values(), &mut body);
+        self.varying += body.len() - ids.end;
         self.labels(sample, &mut body);
+        self.varying += encoded_len_varint(body[start..].len() as u64);
         message(field::SAMPLE, &body[start..], &mut self.out);
         self.body = body;
     }
