@@ -201,16 +201,19 @@ pub(crate) struct Row {
 
 impl Row {
     /// One `[other]` for all of these. The sums stay.
-    #[cfg_attr(not(feature = "http"), expect(dead_code, reason = "only the server folds"))]
     pub(crate) fn other<'a>(rows: impl IntoIterator<Item = &'a Row>) -> Row {
-        let mut other = Row { key: Key::of(Stack::other()), values: [0; MAX_VALUES] };
-        for row in rows {
-            for (sum, value) in other.values.iter_mut().zip(row.values) {
-                *sum = sum.saturating_add(value);
-            }
-        }
-        other
+        Row { key: Key::of(Stack::other()), values: sum(rows) }
     }
+}
+
+fn sum<'a>(rows: impl IntoIterator<Item = &'a Row>) -> [i64; MAX_VALUES] {
+    let mut totals = [0_i64; MAX_VALUES];
+    for row in rows {
+        for (total, value) in totals.iter_mut().zip(row.values) {
+            *total = total.saturating_add(value);
+        }
+    }
+    totals
 }
 
 /// A profile as it was at one moment, or over one window: owned, sorted, complete.
@@ -323,7 +326,7 @@ impl Snapshot {
         Ok(Snapshot::new(meta, rows, self.modules.clone()))
     }
 
-    /// A window whose time is that of its end, as Go has it of a difference.
+    /// A window whose time is that of its end, as in Go.
     #[cfg_attr(not(feature = "http"), expect(dead_code, reason = "only the server asks"))]
     pub(crate) fn dated_at_its_end(mut self) -> Snapshot {
         self.meta.time += self.meta.duration.unwrap_or_default();
@@ -353,13 +356,7 @@ impl Snapshot {
 
     /// The sum of the values of each type.
     pub(crate) fn totals(&self) -> [i64; MAX_VALUES] {
-        let mut totals = [0_i64; MAX_VALUES];
-        for row in &self.rows {
-            for (total, value) in totals.iter_mut().zip(row.values) {
-                *total = total.saturating_add(value);
-            }
-        }
-        totals
+        sum(&self.rows)
     }
 
     /// Merges rows of one key, drops what is zero, and sorts.

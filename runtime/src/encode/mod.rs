@@ -8,6 +8,7 @@ mod places;
 mod pprof;
 #[cfg(test)]
 pub(crate) mod proto;
+mod strings;
 #[cfg_attr(not(feature = "flamegraph"), path = "svg/disabled.rs")]
 #[cfg_attr(feature = "flamegraph", path = "svg/enabled.rs")]
 mod svg;

@@ -8,13 +8,13 @@
 use std::cell::OnceCell;
 use std::collections::HashMap;
 use std::io::{self, Write};
-use std::rc::Rc;
 use std::time::UNIX_EPOCH;
 
 use prost::encoding::{WireType, bool, encode_key, encode_varint, encoded_len_varint, int64, uint64};
 
 use super::CHUNK;
 use super::places::{Cut, Places, Varint};
+use super::strings::Strings;
 use crate::record::{LabelValue, ValueType};
 use crate::snapshot::{Row, SampleRef, Snapshot};
 use crate::symbol::{Frame, Names};
@@ -37,9 +37,6 @@ mod field {
 
 /// Readers cut deeper stacks, or refuse them.
 const MAX_DEPTH: usize = 1000;
-/// Readers refuse longer strings.
-const MAX_STRING: usize = (1 << 16) - 1;
-
 /// What a function takes in its table at the most, and what is around a string.
 const FUNCTION_BYTES: usize = 32;
 const STRING_BYTES: usize = 4;
@@ -456,42 +453,6 @@ struct Table {
     epoch: u32,
     at: usize,
     places: Places,
-}
-
-/// The string table: each once, the empty one first.
-struct Strings {
-    ids: HashMap<Rc<str>, i64>,
-    list: Vec<Rc<str>>,
-    bytes: usize,
-}
-
-impl Strings {
-    fn new() -> Strings {
-        let mut strings = Strings { ids: HashMap::new(), list: Vec::new(), bytes: 0 };
-        strings.id("");
-        strings
-    }
-
-    fn id(&mut self, text: &str) -> i64 {
-        let text = shortened(text);
-        if let Some(&id) = self.ids.get(text) {
-            return id;
-        }
-        let (id, text): (i64, Rc<str>) = (self.list.len() as i64, text.into());
-        self.ids.insert(text.clone(), id);
-        self.bytes += text.len();
-        self.list.push(text);
-        id
-    }
-}
-
-/// The longest prefix that readers take.
-fn shortened(text: &str) -> &str {
-    let mut end = text.len().min(MAX_STRING);
-    while !text.is_char_boundary(end) {
-        end -= 1;
-    }
-    &text[..end]
 }
 
 /// A number, left out if it is 0 as the format has it.
