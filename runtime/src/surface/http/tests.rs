@@ -114,12 +114,16 @@ fn connect(addr: &Addr) -> TcpStream {
 }
 
 fn get(server: &Server, page: &str) -> String {
+    try_get(server, page).unwrap()
+}
+
+fn try_get(server: &Server, page: &str) -> std::io::Result<String> {
     let mut stream = connect(server.local_addr());
     let request = format!("GET /debug/pprof/{page} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
-    stream.write_all(request.as_bytes()).unwrap();
+    stream.write_all(request.as_bytes())?;
     let mut text = Vec::new();
-    stream.read_to_end(&mut text).unwrap();
-    String::from_utf8_lossy(&text).into_owned()
+    stream.read_to_end(&mut text)?;
+    Ok(String::from_utf8_lossy(&text).into_owned())
 }
 
 #[test]
@@ -211,49 +215,115 @@ fn a_slow_answer_holds_up_nobody() {
     });
 }
 
-/// Whoever sends slowly, reads slowly or does nothing keeps a connection for so long and no longer.
-#[test]
-fn the_slow_are_left_behind() {
-    let short = Duration::from_millis(300);
-    let server = serve(Limits { arrival: short, body: short, stall: short, connections: 3, ..LIMITS });
-    let gone = |mut stream: TcpStream| {
-        let begin = Instant::now();
-        let mut text = Vec::new();
-        _ = stream.read_to_end(&mut text);
-        assert!(begin.elapsed() < Duration::from_secs(3), "{:?}", begin.elapsed());
-        String::from_utf8_lossy(&text).into_owned()
-    };
-    let mut header = connect(server.local_addr());
-    let drip = std::thread::spawn({
-        let mut header = header.try_clone().unwrap();
-        move || {
-            let begin = Instant::now();
-            header.write_all(b"GET / HTTP/1.1\r\nX: ").unwrap();
-            while header.write_all(b"x").is_ok() && begin.elapsed() < Duration::from_secs(3) {
-                std::thread::sleep(Duration::from_millis(50));
-            }
-        }
-    });
-    header.flush().unwrap();
-    gone(header);
-    drip.join().unwrap();
+/// Short enough to be waited for; each test shortens one, and the others are longer than it waits.
+const SHORT: Duration = Duration::from_millis(300);
+const PATIENCE: Duration = Duration::from_secs(5);
 
-    let mut body = connect(server.local_addr());
-    body.write_all(b"POST /debug/pprof/symbol HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\n0x")
-        .unwrap();
-    assert!(gone(body).starts_with("HTTP/1.1 408 "));
-
-    assert_eq!(gone(connect(server.local_addr())), "", "silence");
-
-    // Asks for much and reads nothing: what the kernel holds is all it gets.
-    let mut deaf = connect(server.local_addr());
-    let one = b"GET /debug/pprof/ HTTP/1.1\r\nHost: localhost\r\n\r\n";
-    deaf.set_write_timeout(Some(Duration::from_millis(200))).unwrap();
+/// What comes until the server hangs up, which it has to do by itself.
+#[track_caller]
+fn until_it_hangs_up(mut stream: &TcpStream) -> String {
     let begin = Instant::now();
-    while deaf.write_all(one).is_ok() && begin.elapsed() < Duration::from_secs(20) {}
-    std::thread::sleep(short * 4);
-    deaf.set_write_timeout(None).unwrap();
-    let closed = (0..1000).any(|_| deaf.write_all(one).is_err());
-    assert!(closed, "it waits for who does not read");
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    let mut text = Vec::new();
+    if let Err(error) = stream.read_to_end(&mut text) {
+        assert!(!is_timeout(&error), "the server waits for this client");
+    }
+    assert!(begin.elapsed() < PATIENCE, "{:?}", begin.elapsed());
+    String::from_utf8_lossy(&text).into_owned()
+}
+
+fn is_timeout(error: &std::io::Error) -> bool {
+    matches!(error.kind(), std::io::ErrorKind::WouldBlock | std::io::ErrorKind::TimedOut)
+}
+
+/// Sends `head`, then a byte from time to time for as long as anybody takes them.
+fn drip(stream: &TcpStream, head: &[u8]) -> std::thread::JoinHandle<()> {
+    let mut stream = stream.try_clone().unwrap();
+    stream.write_all(head).unwrap();
+    std::thread::spawn(move || {
+        let begin = Instant::now();
+        while stream.write_all(b"0").is_ok() && begin.elapsed() < PATIENCE {
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    })
+}
+
+#[test]
+fn slow_headers_are_not_waited_for() {
+    let server = serve(Limits { arrival: SHORT, ..LIMITS });
+    let client = connect(server.local_addr());
+    let dripping = drip(&client, b"GET / HTTP/1.1\r\nX: ");
+    until_it_hangs_up(&client);
+    dripping.join().unwrap();
+    // Who has been answered, and asks for nothing more.
+    let mut client = connect(server.local_addr());
+    client.write_all(b"GET /debug/pprof/test/sum HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
+    assert!(until_it_hangs_up(&client).starts_with("HTTP/1.1 200 "));
     assert!(get(&server, "test/sum").starts_with("HTTP/1.1 200 "));
+}
+
+#[test]
+fn slow_bodies_are_not_waited_for() {
+    let server = serve(Limits { body: SHORT, ..LIMITS });
+    let head = b"POST /debug/pprof/symbol HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9000\r\n\r\n0x";
+    // Nothing more of it, and a little of it all the time.
+    let mut client = connect(server.local_addr());
+    client.write_all(head).unwrap();
+    let answer = until_it_hangs_up(&client);
+    assert!(answer.starts_with("HTTP/1.1 408 ") && answer.contains("did not arrive in time"), "{answer}");
+    let client = connect(server.local_addr());
+    let dripping = drip(&client, head);
+    assert!(until_it_hangs_up(&client).starts_with("HTTP/1.1 408 "));
+    dripping.join().unwrap();
+    assert!(get(&server, "test/sum").starts_with("HTTP/1.1 200 "));
+}
+
+/// Asks for much and reads nothing: what the kernel holds is all that it gets, and its place is another's.
+#[test]
+fn who_does_not_read_is_not_waited_for() {
+    let server = serve(Limits { stall: SHORT, connections: 1, ..LIMITS });
+    let mut deaf = connect(server.local_addr());
+    deaf.set_write_timeout(Some(Duration::from_millis(200))).unwrap();
+    let one = b"GET /debug/pprof/ HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    let begin = Instant::now();
+    // Until both sides are full, so that the server is at its answer and cannot go on with it.
+    let full = loop {
+        assert!(begin.elapsed() < 6 * PATIENCE, "the kernel holds it all");
+        if let Err(error) = deaf.write_all(one) {
+            break error;
+        }
+    };
+    assert!(is_timeout(&full) || begin.elapsed() >= SHORT, "{full}");
+    let begin = Instant::now();
+    // For others there is none as long as it has the only place.
+    let mut answer = String::new();
+    while !answer.starts_with("HTTP/1.1 200 ") {
+        assert!(begin.elapsed() < PATIENCE, "it waits for who does not read: {answer}");
+        std::thread::sleep(Duration::from_millis(20));
+        // Who is turned away may be cut off at that.
+        answer = try_get(&server, "test/sum").unwrap_or_default();
+    }
+    let error = loop {
+        match deaf.write_all(one) {
+            Err(error) if !is_timeout(&error) => break error,
+            _ => assert!(begin.elapsed() < 2 * PATIENCE, "its connection is open"),
+        }
+    };
+    assert!(
+        matches!(error.kind(), std::io::ErrorKind::BrokenPipe | std::io::ErrorKind::ConnectionReset),
+        "{error}"
+    );
+}
+
+/// Nothing at all, from the beginning and after an answer.
+#[test]
+fn silence_is_not_waited_for() {
+    let server = serve(Limits { stall: SHORT, ..LIMITS });
+    assert_eq!(until_it_hangs_up(&connect(server.local_addr())), "");
+    let mut client = connect(server.local_addr());
+    client.write_all(b"GET /debug/pprof/test/sum HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
+    assert!(until_it_hangs_up(&client).starts_with("HTTP/1.1 200 "));
+    // A window is no silence: the server is at work, and the client has all the time.
+    let answer = get(&server, "test/sum?seconds=1.5&format=text");
+    assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
 }
