@@ -5,6 +5,8 @@
 //! points to it. So setting labels allocates nothing, a signal handler copies them with one pointer and one length,
 //! and a set that no sample meets costs the process nothing: request ids may come by the million.
 mod future;
+#[cfg(feature = "tracing")]
+mod held;
 
 use std::fmt::{self, Display, Write};
 use std::marker::PhantomData;
@@ -16,6 +18,8 @@ use crate::trace::record;
 use crate::{local, store};
 
 pub use future::{FutureExt, WithLabels};
+#[cfg(feature = "tracing")]
+pub(crate) use held::Held;
 
 /// Bytes of an encoded set. Room for a dozen labels of ordinary length; what does not fit is left out and counted.
 pub(crate) const MAX_BYTES: usize = 384;
@@ -64,8 +68,25 @@ impl Clone for Set {
 }
 
 impl Set {
-    const fn empty() -> Set {
+    pub(crate) const fn empty() -> Set {
         Set { outer: AtomicPtr::new(ptr::null_mut()), future: None, own: 0, len: 0, bytes: [0; MAX_BYTES] }
+    }
+
+    #[cfg(feature = "tracing")]
+    pub(crate) fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// The same labels, of which the same are its own.
+    #[cfg(feature = "tracing")]
+    pub(crate) fn copy(&self) -> Set {
+        Set { own: self.own, ..self.clone() }
+    }
+
+    /// Sets what is set in `other`.
+    #[cfg(feature = "tracing")]
+    pub(crate) fn insert_all(&mut self, other: &Set) {
+        store::pairs(other.encoded()).for_each(|(key, value)| self.insert(key, value));
     }
 
     /// A copy of the labels in force.
@@ -112,6 +133,12 @@ impl Set {
 
     /// Puts it in force until the result is dropped.
     pub fn enter(&self) -> Scope<'_> {
+        self.put_in_force();
+        Scope { set: self, here: PhantomData }
+    }
+
+    /// For whoever calls [`put_out_of_force`](Self::put_out_of_force) on this thread before the set is gone.
+    fn put_in_force(&self) {
         local::with(|local| {
             self.outer.store(local.labels.load(Relaxed), Relaxed);
             // A signal handler on this thread must find the set written before it finds the pointer.
@@ -121,7 +148,32 @@ impl Set {
         if record::is_on() {
             record::labels(self.encoded());
         }
-        Scope { set: self, here: PhantomData }
+    }
+
+    /// Takes the set out of the list, wherever in it it stands: scopes that futures hold across an `await` end in any
+    /// order, and a set that is gone must not come back into force.
+    fn put_out_of_force(&self) {
+        local::with(|local| {
+            let outer = self.outer.load(Relaxed);
+            let mut at = &local.labels;
+            loop {
+                let set = at.load(Relaxed);
+                if ptr::eq(set, self) {
+                    at.store(outer, Relaxed);
+                    break;
+                }
+                // SAFETY: the list holds sets whose scopes live, on this thread: no scope can leave it.
+                match unsafe { set.as_ref() } {
+                    Some(set) => at = &set.outer,
+                    None => break,
+                }
+            }
+        });
+        // The set may go only after the handler can no longer find it.
+        compiler_fence(SeqCst);
+        if record::is_on() {
+            record::labels(encoded());
+        }
     }
 
     pub(crate) fn encoded(&self) -> &[u8] {
@@ -245,30 +297,8 @@ pub struct Scope<'a> {
 }
 
 impl Drop for Scope<'_> {
-    /// Takes the set out of the list, wherever in it it stands: scopes that futures hold across an `await` end in any
-    /// order, and a set that is gone must not come back into force.
     fn drop(&mut self) {
-        local::with(|local| {
-            let outer = self.set.outer.load(Relaxed);
-            let mut at = &local.labels;
-            loop {
-                let set = at.load(Relaxed);
-                if ptr::eq(set, self.set) {
-                    at.store(outer, Relaxed);
-                    break;
-                }
-                // SAFETY: the list holds sets whose scopes live, on this thread: no scope can leave it.
-                match unsafe { set.as_ref() } {
-                    Some(set) => at = &set.outer,
-                    None => break,
-                }
-            }
-        });
-        // The set may go only after the handler can no longer find it.
-        compiler_fence(SeqCst);
-        if record::is_on() {
-            record::labels(encoded());
-        }
+        self.set.put_out_of_force();
     }
 }
 

@@ -126,6 +126,12 @@ pub mod tokio {
     }
 }
 
+/// Of `tracing`: a layer that has its spans and events in [traces](crate::trace), and its fields as [`labels`].
+#[cfg(feature = "tracing")]
+pub mod tracing {
+    pub use crate::trace::layer::{Layer, layer};
+}
+
 /// Futures that are alive: what each waits for, since when, and who awaits it.
 pub mod tasks {
     #[cfg(feature = "tokio")]

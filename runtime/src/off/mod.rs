@@ -17,6 +17,8 @@ mod settings;
 mod snapshot;
 #[path = "trace.rs"]
 mod traces;
+#[cfg(feature = "tracing")]
+pub mod tracing;
 
 pub use alloc::Allocator;
 pub use environment::{Guard, init};

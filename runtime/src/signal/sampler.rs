@@ -20,7 +20,7 @@ use crate::sys::clock::{Clock, nanoseconds};
 use crate::sys::signal::SAMPLING;
 use crate::sys::thread::NAME_BYTES;
 use crate::sys::timer::Timer;
-use crate::trace::record as trace;
+use crate::trace::{record as trace, samples};
 use crate::{clock, stack};
 
 /// The shortest and the longest time between two looks into the ring.
@@ -237,7 +237,7 @@ impl Sampler {
             let of_task = drain::stack_of_task(record, key.stack, awaiting);
             if record.word < handler::WALL_CLOCK && trace::is_on() && clock::is_counter() {
                 let samples = record.time / handler::PERIOD.load(Relaxed).max(1);
-                trace::sampled(record.tid, record.at, samples.clamp(1, 1000) as u32, key.stack);
+                samples::sampled(record.tid, record.at, samples.clamp(1, 1000) as u32, key.stack);
             }
             if record.word == handler::PROCESS_TIMER {
                 young.push(Young { key, of_task, task, name: record.name, time: record.time });

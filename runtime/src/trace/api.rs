@@ -4,13 +4,14 @@ use std::future::Future;
 use std::io;
 use std::marker::PhantomData;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::mpsc;
 use std::task::{Context, Poll};
 
 use super::event::{Encoder, TaskId};
 use super::session::Summary;
-use super::{go, hub, perfetto, raw, record};
+use super::text::Text;
+use super::{go, hub, perfetto, record};
 use crate::error::Result;
 use crate::{fork, local, stack};
 
@@ -89,8 +90,6 @@ impl fmt::Debug for Session {
     }
 }
 
-static LAST_TASK: AtomicU64 = AtomicU64::new(0);
-
 /// Begins a task: an operation of the program's, such as a request, that may go over threads and futures. It ends when the
 /// result is dropped. The tasks, regions and messages of this thread belong to it until then, and to the one around it
 /// afterwards; elsewhere what is in [`in_scope`](Task::in_scope) or [`instrument`](Task::instrument)ed.
@@ -99,7 +98,7 @@ static LAST_TASK: AtomicU64 = AtomicU64::new(0);
 #[inline(never)]
 pub fn task(name: &'static str) -> Task {
     // Ids are given out anyway: a task that lasts may be seen by a recording that begins later.
-    let id = LAST_TASK.fetch_add(1, Relaxed) + 1;
+    let id = record::new_task();
     let around = record::set_task(id);
     if record::is_on() {
         let stack = here();
@@ -252,32 +251,8 @@ pub fn log(category: &'static str, message: &str) {
 #[doc(hidden)]
 #[inline(never)]
 pub fn log_formatted(category: &'static str, message: fmt::Arguments<'_>) {
-    let mut text = Text { bytes: [0; Text::ROOM], len: 0 };
+    let mut text = Text::new();
     // A `Display` that fails leaves what it wrote before.
     _ = text.write_fmt(message);
     log(category, text.as_str());
-}
-
-/// A text without an allocation, a little longer than what is kept of it.
-struct Text {
-    bytes: [u8; Text::ROOM],
-    len: usize,
-}
-
-impl Text {
-    const ROOM: usize = raw::MAX_TEXT + 8;
-
-    fn as_str(&self) -> &str {
-        str::from_utf8(&self.bytes[..self.len]).unwrap_or_default()
-    }
-}
-
-impl fmt::Write for Text {
-    fn write_str(&mut self, text: &str) -> fmt::Result {
-        let room = Text::ROOM - self.len;
-        let at = (0..=text.len().min(room)).rev().find(|&at| text.is_char_boundary(at)).unwrap_or(0);
-        self.bytes[self.len..self.len + at].copy_from_slice(&text.as_bytes()[..at]);
-        self.len += at;
-        if at < text.len() { Err(fmt::Error) } else { Ok(()) }
-    }
 }

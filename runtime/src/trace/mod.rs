@@ -32,20 +32,24 @@
 //
 //   hooks -> record: buffers of the threads -> hub: one stream in the order of time -> an encoder a session -> its writer
 //
-// `record` and what it needs (`pool`, `raw`) run on the program's threads and know nobody who reads. All else runs on the
+// `record`, `samples`, and what they need (`pool`, `raw`) run on the program's threads and know nobody who reads. All else runs on the
 // thread `profiled-trace`, which is there while somebody records.
 pub(crate) mod api;
 pub(crate) mod event;
 mod go;
 mod hub;
+#[cfg(feature = "tracing")]
+pub(crate) mod layer;
 mod perfetto;
 mod pin;
 mod pool;
 mod raw;
 pub(crate) mod record;
+pub(crate) mod samples;
 mod session;
 mod stream;
 mod tables;
+mod text;
 
 pub use crate::__profiled_trace_log as log;
 pub use api::{Format, InTask, Region, Session, Task, is_enabled, log, region, start, task};

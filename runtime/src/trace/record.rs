@@ -15,7 +15,6 @@ use std::sync::atomic::{
 use super::event::{Class, TaskId};
 use super::pool::{self, Buffer, ROOM};
 use super::raw::{Kind, MAX_RECORD, Writer};
-use crate::fork::Lock;
 use crate::site::FunctionSite;
 use crate::store::Stack;
 use crate::{clock, local, sys};
@@ -29,6 +28,9 @@ static LOST: AtomicU64 = AtomicU64::new(0);
 
 /// Those of threads that ended before they could tell.
 static UNTOLD: AtomicU64 = AtomicU64::new(0);
+
+/// The user's task that was made last.
+static LAST_TASK: AtomicU64 = AtomicU64::new(0);
 
 /// What a poll of a future has to ask, in one word: whether anybody records, and below that a byte that `hook::task` has
 /// to itself.
@@ -59,6 +61,13 @@ pub(crate) fn is_on() -> bool {
     RECORDING.load(Relaxed) != 0
 }
 
+/// The number of the recording that goes on, or 0.
+#[cfg(feature = "tracing")]
+#[inline(always)]
+pub(super) fn recording() -> u32 {
+    RECORDING.load(Relaxed)
+}
+
 /// Begins a recording, if there is none, and gives its number. Under the hub's lock.
 pub(super) fn begin() -> u32 {
     let now = RECORDING.load(Relaxed);
@@ -81,6 +90,13 @@ pub(super) fn next() -> u32 {
 pub(super) fn end() {
     RECORDING.store(0, Relaxed);
     OF_POLLS.fetch_and(!TRACED, Relaxed);
+}
+
+/// An event is lost, and nobody is there to tell.
+#[cfg_attr(profiled_portable, expect(dead_code, reason = "the portable backend takes no samples"))]
+pub(super) fn lose_untold() {
+    LOST.fetch_add(1, Relaxed);
+    UNTOLD.fetch_add(1, Relaxed);
 }
 
 /// Events that were lost on threads that cannot tell any more; each once.
@@ -149,6 +165,11 @@ fn own<R>(f: impl FnOnce(&Own) -> R) -> R {
 #[inline(always)]
 pub(super) fn task() -> TaskId {
     own(|own| own.task.get())
+}
+
+/// The number of a new one.
+pub(super) fn new_task() -> TaskId {
+    LAST_TASK.fetch_add(1, Relaxed) + 1
 }
 
 /// Puts this thread into another one. Gives the one before.
@@ -309,39 +330,6 @@ pub(crate) fn after_fork_in_child() {
         own.busy.set(false);
     });
     pool::after_fork_in_child();
-}
-
-/// A sample of the CPU, which others took.
-#[derive(Clone, Copy)]
-pub(super) struct Sample {
-    pub(super) tid: i32,
-    /// Ticks.
-    pub(super) at: u64,
-    pub(super) weight: u32,
-    /// As [`Stack::expose`] has it.
-    pub(super) stack: usize,
-}
-
-static SAMPLES: Lock<Vec<Sample>> = Lock::new(Vec::new());
-/// Samples that wait for the hub: some minutes' worth of one processor.
-#[cfg_attr(profiled_portable, allow(dead_code, reason = "the portable backend takes none"))]
-const MOST_SAMPLES: usize = 1 << 16;
-
-/// A sample of the CPU was taken: told by the thread that takes samples in.
-#[cfg_attr(profiled_portable, expect(dead_code, reason = "the portable backend takes none"))]
-pub(crate) fn sampled(tid: i32, at: u64, weight: u32, stack: Stack) {
-    let mut samples = SAMPLES.lock();
-    if samples.len() < MOST_SAMPLES {
-        samples.push(Sample { tid, at, weight, stack: stack.expose() });
-    } else {
-        LOST.fetch_add(1, Relaxed);
-        UNTOLD.fetch_add(1, Relaxed);
-    }
-}
-
-/// Those that came since the last time.
-pub(super) fn take_samples() -> Vec<Sample> {
-    std::mem::take(&mut SAMPLES.lock())
 }
 
 fn stack_of(stack: Option<Stack>) -> usize {

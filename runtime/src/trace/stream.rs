@@ -2,7 +2,8 @@
 use super::event::{Class, HUB, StringId, TaskId, ThreadId, What};
 use super::pool::{self, Buffer};
 use super::raw::{Kind, Reader};
-use super::record::{self, Sample};
+use super::record;
+use super::samples::{self, Sample};
 use super::session::{Session, Who};
 use super::tables::{Known, Map};
 
@@ -70,7 +71,7 @@ impl Stream {
     /// Takes what there is. It is `now`. If that is much it takes the oldest, and gives the time from which on something may
     /// be missing.
     pub(super) fn collect(&mut self, now: u64) -> Option<u64> {
-        for Sample { tid, at, weight, stack } in record::take_samples() {
+        for Sample { tid, at, weight, stack } in samples::take() {
             let is_it = |who: &&Who| matches!(who.what, What::Thread { tid: theirs, .. } if theirs == tid);
             let known = self.threads.iter().find(|(_, who)| is_it(who)).map(|(&thread, _)| thread);
             let Some(thread) = known else { continue };
