@@ -5,7 +5,7 @@
 //! not always exited in the order in which they were entered, nor in the recording. No lock is held and nothing of ours is borrowed
 //! while values are formatted: their code may well open spans itself.
 use std::cell::RefCell;
-use std::fmt::{Debug, Write as _};
+use std::fmt::{self, Debug, Write as _};
 use std::panic::{self, AssertUnwindSafe};
 
 use tracing_core::field::{Field, Visit};
@@ -96,7 +96,7 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> tracing_subscriber::Layer<S> for La
     fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: Context<'_, S>) {
         if !self.labels.is_empty() && attributes.metadata().fields().iter().any(|field| self.takes(&field)) {
             let mut chosen = Chosen { layer: self, set: Set::empty() };
-            caught(|| attributes.record(&mut chosen));
+            attributes.record(&mut chosen);
             if let (Some(span), false) = (context.span(id), chosen.set.is_empty()) {
                 span.extensions_mut().replace(Labels(chosen.set));
             }
@@ -117,7 +117,7 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> tracing_subscriber::Layer<S> for La
         let known = span.extensions().get::<Labels>().map(|labels| labels.0.copy());
         let mut chosen = Chosen { layer: self, set: known.unwrap_or(Set::empty()) };
         // Nobody's lock is held: values are formatted here.
-        caught(|| values.record(&mut chosen));
+        values.record(&mut chosen);
         if !chosen.set.is_empty() {
             span.extensions_mut().replace(Labels(chosen.set));
             if context.current_span().id() == Some(id) {
@@ -165,9 +165,11 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> tracing_subscriber::Layer<S> for La
 }
 
 /// What a root span has while somebody records: the task that it is.
+#[derive(Clone, Copy)]
 struct Life {
     task: TaskId,
-    /// In which recording that began.
+    around: TaskId,
+    /// In which recording that was told last.
     recording: u32,
 }
 
@@ -228,13 +230,11 @@ fn exit(entered: &mut Vec<Entered>, span: u64) {
         None => _ = record::set_task(last.around),
         Some(next) => next.around = last.around,
     }
-    // What was entered after it goes on: regions are nested, so each ends, and begins anew.
-    let going_on = || after.iter().filter(|entered| entered.recording == recording);
-    if recording != 0 {
+    if last.recording == recording {
+        // What was entered after it goes on: regions are nested, so each ends, and begins anew.
+        let going_on = || after.iter().filter(|entered| entered.recording == recording);
         going_on().for_each(|_| record::region_ends());
-        if last.recording == recording {
-            record::region_ends();
-        }
+        record::region_ends();
         going_on().for_each(|entered| record::region_begins(entered.task, entered.name));
     }
 }
@@ -264,13 +264,14 @@ fn task_of_root<S: for<'a> LookupSpan<'a>>(span: &SpanRef<'_, S>) -> TaskId {
     known.unwrap_or_else(|| {
         let mut extensions = span.extensions_mut();
         // Another thread may have been faster, and a task that lasts keeps its number.
-        let known = extensions.get_mut::<Life>().map(|life| (life.task, life.recording));
-        let task = known.map_or_else(record::new_task, |(task, _)| task);
-        if known != Some((task, recording)) {
-            extensions.replace(Life { task, recording });
-            record::user_task_begins(task, record::task(), span.name(), None);
+        let known = extensions.get_mut::<Life>().map(|life| *life);
+        let begun = || Life { task: record::new_task(), around: record::task(), recording: 0 };
+        let life = known.unwrap_or_else(begun);
+        if life.recording != recording {
+            extensions.replace(Life { recording, ..life });
+            record::user_task_begins(life.task, life.around, span.name(), None);
         }
-        task
+        life.task
     })
 }
 
@@ -307,11 +308,13 @@ fn relabel<S: for<'a> LookupSpan<'a>>(entered: &mut Vec<Entered>, span: &SpanRef
     }
 }
 
-/// Runs code of the program's that formats a value. Whether it did without a panic: that somebody looks on must not end
-/// what would go on.
-fn caught(f: impl FnOnce()) -> bool {
-    panic::catch_unwind(AssertUnwindSafe(f)).is_ok()
+/// Runs code of the program's that formats a value. `None` if it panicked: that somebody looks on must not end what would go
+/// on.
+fn caught<R>(f: impl FnOnce() -> R) -> Option<R> {
+    panic::catch_unwind(AssertUnwindSafe(f)).ok()
 }
+
+const PANICKED: &str = "[panicked]";
 
 /// Fields that become labels.
 struct Chosen<'a> {
@@ -322,7 +325,8 @@ struct Chosen<'a> {
 impl Visit for Chosen<'_> {
     fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
         if self.layer.takes(field) {
-            self.set.insert(field.name(), &format_args!("{value:?}"));
+            let inserted = caught(|| self.set.insert(field.name(), &format_args!("{value:?}")));
+            inserted.unwrap_or_else(|| self.set.insert(field.name(), PANICKED));
         }
     }
 
@@ -337,32 +341,37 @@ impl Visit for Chosen<'_> {
 fn say(task: TaskId, event: &Event<'_>) {
     let metadata = event.metadata();
     let mut message = Message(Text::new());
-    // A text that is full takes no more, and is shown as cut.
     _ = message.0.write_str(metadata.level().as_str());
-    if !caught(|| event.record(&mut message)) {
-        _ = message.0.write_str(" [panicked]");
-    }
+    event.record(&mut message);
     record::log(task, metadata.target(), message.0.as_str());
 }
 
-/// A message that is put together.
+/// A message that is put together. One that is full takes no more, and is shown as cut.
 struct Message(Text);
+
+impl Message {
+    fn field(&mut self, field: &Field, value: fmt::Arguments<'_>) {
+        _ = match field.name() {
+            "message" => self.0.write_str(" "),
+            // Where in the source a record of the `log` crate is from.
+            "log.module_path" | "log.file" | "log.line" => return,
+            name => write!(self.0, " {name}="),
+        };
+        if caught(|| self.0.write_fmt(value)).is_none() {
+            _ = self.0.write_str(PANICKED);
+        }
+    }
+}
 
 impl Visit for Message {
     fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
-        _ = match field.name() {
-            "message" => write!(self.0, " {value:?}"),
-            // Where in the source a record of the `log` crate is from.
-            "log.module_path" | "log.file" | "log.line" => Ok(()),
-            name => write!(self.0, " {name}={value:?}"),
-        };
+        self.field(field, format_args!("{value:?}"));
     }
 
     fn record_str(&mut self, field: &Field, value: &str) {
-        if field.name() == "message" {
-            _ = write!(self.0, " {value}");
-        } else {
-            self.record_debug(field, &value);
+        match field.name() {
+            "message" => self.field(field, format_args!("{value}")),
+            _ => self.field(field, format_args!("{value:?}")),
         }
     }
 }
