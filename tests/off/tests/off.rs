@@ -26,6 +26,8 @@ profiled::__private::when_off! {
         }
         assert_eq!(api::threads().unwrap(), 6);
         assert_eq!(api::traces().unwrap(), (false, profiled::trace::Summary::default()));
+        #[cfg(feature = "tracing")]
+        assert_eq!(api::spans(), Some("span"));
         assert_eq!(api::locks(), 5);
         assert_eq!(api::waits(), 1 + 2 + 4 + 8 + 1);
         let shop = api::Shop::default();

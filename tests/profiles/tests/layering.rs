@@ -46,6 +46,8 @@ const HOMES: &[(&str, &[&str])] = &[
     ("lock_api_0_5::", &["hook"]),
     ("inferno::", &["encode"]),
     ("::criterion::", &["surface"]),
+    ("tracing_core::", &["trace"]),
+    ("tracing_subscriber::", &["trace"]),
     ("libc::", &["sys", "signal"]),
     ("backtrace::", &["sys"]),
 ];

@@ -197,19 +197,25 @@ fn a_span_is_where_it_is_entered() {
         // Again, and within itself.
         root.in_scope(|| root.in_scope(|| child.in_scope(|| ())));
         info!(parent: &child, "of the child");
-        info!(parent: None, "of nobody");
+        // In the midst of another one.
+        info_span!("other").in_scope(|| {
+            child.in_scope(|| info!("here, too"));
+            info!(parent: &child, "of the child, too");
+            info!(parent: None, "of nobody");
+        });
         drop(child);
         drop(root);
         info!("after it");
     });
     let text = trace.parsed();
     let task = lines(&text, &["TaskBegin", "Type=\"root\""]);
-    assert_eq!((task.len(), count(&text, &["TaskEnd"])), (1, 1), "{text}");
+    assert_eq!((task.len(), count(&text, &["TaskEnd"])), (1, 2), "{text}");
     let belongs = format!("Task={} ", value(task[0], "ID"));
-    assert_eq!(count(&text, &["RegionBegin", &belongs, "\"child\""]), 4, "{text}");
+    assert_eq!(count(&text, &["RegionBegin", &belongs, "\"child\""]), 5, "{text}");
     assert_eq!(count(&text, &["RegionBegin", &belongs, "\"root\""]), 2, "{text}");
-    assert_eq!(count(&text, &["Log", &belongs, "INFO here"]), 3);
-    assert_eq!(count(&text, &["Log", &belongs, "INFO of the child"]), 1);
+    assert_eq!(count(&text, &["Log", &belongs, "INFO here\""]), 3);
+    assert_eq!(count(&text, &["Log", &belongs, "INFO here, too"]), 1);
+    assert_eq!(count(&text, &["Log", &belongs, "INFO of the child"]), 2);
     for outside in ["INFO of nobody", "INFO after it"] {
         let found = lines(&text, &["Log", outside]);
         assert!(found.len() == 1 && !found[0].contains(&belongs), "{found:?}");
@@ -245,13 +251,15 @@ fn spans_that_are_exited_in_another_order_stay_true() {
 #[test]
 fn a_recording_may_begin_and_end_within_spans() {
     let _alone = alone();
-    let (root, entered) = (info_span!("root"), info_span!("entered"));
+    let (root, entered) = (info_span!("root"), info_span!("entered", user = 1));
+    let around = trace::task("around");
     let child = info_span!(parent: &root, "child");
     let within = entered.enter();
     let (trace, _) = record(|| {
         child.in_scope(|| info!("here"));
         // What ends now has not begun here.
         drop(within);
+        info!("still in the task");
         info_span!(parent: &root, "another").in_scope(|| ());
         // This one goes on.
         std::mem::forget(child.enter());
@@ -262,7 +270,9 @@ fn a_recording_may_begin_and_end_within_spans() {
         ["+child", "+another", "+child"],
         "{text}"
     );
+    let still = value(lines(&text, &["Log", "still in the task"])[0], "Task");
     let task = lines(&text, &["TaskBegin"]);
+    assert_eq!(value(task[0], "Parent"), still, "{text}");
     assert!(task.len() == 1 && task[0].contains("\"root\""), "seen from the first enter on: {text}");
     let belongs = format!("Task={} ", value(task[0], "ID"));
     assert_eq!(count(&text, &["RegionBegin", &belongs]), 3, "{text}");
@@ -275,9 +285,10 @@ fn a_recording_may_begin_and_end_within_spans() {
         root.in_scope(|| ());
         drop((root.clone(), child.clone()));
     });
-    drop((child, root));
+    drop((child, root, around));
     let text = trace.parsed();
     assert_eq!(regions(&text), ["+outer", "-outer", "+root", "-root"], "{text}");
+    assert_eq!(count(&text, &["TaskBegin", "\"root\""]), 1, "{text}");
     let outer = value(lines(&text, &["TaskBegin", "\"outer\""])[0], "ID");
     assert_eq!(value(lines(&text, &["Log", "still here"])[0], "Task"), outer, "{text}");
 }
