@@ -19,6 +19,9 @@ use crate::site::FunctionSite;
 use crate::store::Stack;
 use crate::{clock, local, sys};
 
+/// How far ahead of what is written lines of the cache are asked for: some twenty events, which is as long as that takes.
+const AHEAD: usize = 256;
+
 /// The number of the recording, or 0.
 static RECORDING: AtomicU32 = AtomicU32::new(0);
 /// The number of the last one.
@@ -224,6 +227,8 @@ impl Own {
         }
         f(&mut writer);
         self.at.set(writer.end());
+        // The hub read these lines last, on another processor.
+        sys::memory::about_to_write(writer.end().wrapping_add(AHEAD));
         // SAFETY: set where there is room, and buffers live for ever.
         unsafe { &*self.buffer.get() }.publish(writer.end());
     }

@@ -18,6 +18,14 @@ pub(crate) fn unmap(memory: NonNull<u8>, size: usize) {
     _ = unsafe { libc::munmap(memory.as_ptr().cast(), size) };
 }
 
+/// The line of the cache that `at` is in is soon written to: it is fetched meanwhile, from whoever has it. Any address will do.
+#[inline(always)]
+pub(crate) fn about_to_write(at: *const u8) {
+    use std::arch::x86_64::{_MM_HINT_ET0, _mm_prefetch};
+    // SAFETY: a hint, which reads and writes nothing, and processors that lack it do nothing.
+    unsafe { _mm_prefetch::<_MM_HINT_ET0>(at.cast()) };
+}
+
 /// How many bytes of `memory`'s pages are there: one that was never written costs nothing.
 pub(crate) fn touched<T>(memory: &[T]) -> usize {
     const PAGE: usize = 4096;

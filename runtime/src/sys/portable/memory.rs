@@ -30,6 +30,10 @@ pub(crate) fn unmap(memory: NonNull<u8>, size: usize) {
     unsafe { System.dealloc(memory.cast::<NonNull<u8>>().sub(1).read().as_ptr(), layout) };
 }
 
+/// The line of the cache that `at` is in is soon written to: here that is found out when it is.
+#[inline(always)]
+pub(crate) fn about_to_write(_at: *const u8) {}
+
 /// How many bytes of `memory` cost anything: nobody tells, so all of them.
 pub(crate) fn touched<T>(memory: &[T]) -> usize {
     size_of_val(memory)
