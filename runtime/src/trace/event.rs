@@ -294,4 +294,14 @@ pub(crate) trait Encoder: Send {
 
     /// The session is over, after the last generation's end.
     fn finish(&mut self, tables: &mut dyn Tables, out: &mut Vec<u8>);
+
+    /// Bytes of this generation that are not in `out` yet, at the most.
+    fn held(&self) -> usize {
+        0
+    }
+
+    /// Bytes that the next generation has from its begin on if this one ends now, at the most.
+    fn opening(&self) -> usize {
+        0
+    }
 }

@@ -1,4 +1,5 @@
 //! Linux on x86-64, with glibc or musl.
+pub(crate) mod asked;
 pub(crate) mod call;
 pub(crate) mod clock;
 pub(crate) mod ending;

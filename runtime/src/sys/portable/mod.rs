@@ -2,6 +2,7 @@
 //!
 //! No call of the system's own. What there is no portable word for is not there: signals and CPU sampling, handlers of
 //! `fork`, the loader's list of modules. `PLATFORM.md` says what that means for a user.
+pub(crate) mod asked;
 pub(crate) mod clock;
 pub(crate) mod ending;
 pub(crate) mod file;

@@ -31,6 +31,8 @@ pub(super) struct Go {
     procs: Vec<Proc>,
     /// Of what is on no thread.
     hub: Batch,
+    /// Bytes in batches that were not written yet.
+    held: usize,
 }
 
 /// What events go to, besides the state: what numbers stand for, and the bytes that are done.
@@ -55,6 +57,7 @@ impl Go {
             last_goroutine: 0,
             procs: vec![Proc { seq: 0, is_running: true }],
             hub: Batch::default(),
+            held: 0,
         }
     }
 
@@ -64,9 +67,9 @@ impl Go {
             Some(thread) => (&mut thread.batch, thread.m),
             None => (&mut self.hub, HUB_THREAD),
         };
-        batch.event(kind, time, arguments);
+        self.held += batch.event(kind, time, arguments);
         if batch.is_large() {
-            batch.write(generation, m, out);
+            self.held -= batch.write(generation, m, out);
         }
     }
 
@@ -83,9 +86,10 @@ impl Go {
     fn create(&mut self, thread: ThreadId, name: StringId, creator: u32, to: &mut To<'_>) -> u64 {
         self.last_goroutine += 1;
         let goroutine = self.last_goroutine;
-        let (named, creator) = (self.words.named(name), self.words.stack(creator));
+        let named = self.words.named(name, to.tables, to.out);
+        let creator = self.words.stack(creator, to.tables, to.out);
         self.write(thread, wire::GO_CREATE, &[goroutine, named, creator], to.out);
-        self.goroutines.insert(goroutine, Goroutine::default());
+        self.goroutines.insert(goroutine, Goroutine { name, ..Goroutine::default() });
         goroutine
     }
 
@@ -98,7 +102,7 @@ impl Go {
         state.status = Status::Runnable;
         state.seq += 1;
         let seq = state.seq;
-        let stack = self.words.stack(stack);
+        let stack = self.words.stack(stack, to.tables, to.out);
         self.write(thread, wire::GO_UNBLOCK, &[goroutine, seq, stack], to.out);
     }
 
@@ -123,7 +127,8 @@ impl Go {
         if let Some(state) = self.goroutines.get_mut(&goroutine) {
             state.status = Status::Waiting;
         }
-        let (reason, stack) = (self.words.text(reason, to.out), self.words.stack(stack));
+        let reason = self.words.text(reason, to.out);
+        let stack = self.words.stack(stack, to.tables, to.out);
         self.write(thread, wire::GO_BLOCK, &[reason, stack], to.out);
     }
 
@@ -187,7 +192,7 @@ impl Go {
         self.destroy(id, to);
         self.write(id, wire::PROC_STOP, &[], to.out);
         if let Some(mut thread) = self.threads.remove(&id) {
-            thread.batch.write(self.words.generation(), thread.m, to.out);
+            self.held -= thread.batch.write(self.words.generation(), thread.m, to.out);
             self.procs[thread.proc as usize].is_running = false;
         }
     }
@@ -298,7 +303,8 @@ impl Go {
 
     fn region_begin(&mut self, id: ThreadId, task: TaskId, name: StringId, stack: u32, to: &mut To<'_>) {
         let Some(goroutine) = self.runs(id, to) else { return };
-        let (word, stack) = (self.words.string(name, to.tables, to.out), self.words.stack(stack));
+        let word = self.words.string(name, to.tables, to.out);
+        let stack = self.words.stack(stack, to.tables, to.out);
         self.write(id, wire::REGION_BEGIN, &[task, word, stack], to.out);
         if let Some(state) = self.goroutines.get_mut(&goroutine) {
             state.regions.push((task, name));
@@ -427,13 +433,13 @@ impl Go {
             What::UserTaskBegin { task, parent, name, stack } => {
                 if self.runs(id, to).is_some() {
                     let name = self.words.string(name, to.tables, to.out);
-                    let stack = self.words.stack(stack);
+                    let stack = self.words.stack(stack, to.tables, to.out);
                     self.write(id, wire::TASK_BEGIN, &[task, parent, name, stack], to.out);
                 }
             }
             What::UserTaskEnd { task, stack, .. } => {
                 if self.runs(id, to).is_some() {
-                    let stack = self.words.stack(stack);
+                    let stack = self.words.stack(stack, to.tables, to.out);
                     self.write(id, wire::TASK_END, &[task, stack], to.out);
                 }
             }
@@ -443,7 +449,7 @@ impl Go {
                 if self.runs(id, to).is_some() {
                     let category = self.words.string(category, to.tables, to.out);
                     let message = self.words.once(to.tables.string(message), to.out);
-                    let stack = self.words.stack(stack);
+                    let stack = self.words.stack(stack, to.tables, to.out);
                     self.write(id, wire::LOG, &[task, category, message, stack], to.out);
                 }
             }
@@ -458,14 +464,14 @@ impl Go {
             What::Sample { weight, stack } => {
                 let Some(thread) = self.threads.get(&id) else { return };
                 let on = [thread.m, thread.proc, thread.running.unwrap_or(0)];
-                let stack = self.words.stack(stack);
+                let stack = self.words.stack(stack, to.tables, to.out);
                 (0..weight.min(1000)).for_each(|_| self.words.sample(self.time, on, stack, to.out));
             }
         }
     }
 
     /// Says in a new generation what there is.
-    fn say_all(&mut self, out: &mut Vec<u8>) {
+    fn say_all(&mut self, tables: &dyn Tables, out: &mut Vec<u8>) {
         self.write(HUB, wire::PROC_STATUS, &[HUB_PROC, state::PROC_RUNNING], out);
         for at in 1..self.procs.len() {
             self.procs[at].seq = 0;
@@ -480,29 +486,37 @@ impl Go {
             let Some(&Thread { m, proc, running, .. }) = self.threads.get(&id) else { continue };
             self.write(id, wire::PROC_STATUS, &[proc, state::PROC_RUNNING], out);
             if let Some(running) = running {
-                self.write(id, wire::GO_STATUS, &[running, m, Status::Running as u64], out);
+                self.say(id, running, m, tables, out);
             }
         }
-        let mut others: Vec<(u64, Status)> = self
-            .goroutines
-            .iter()
-            .map(|(&goroutine, state)| (goroutine, state.status))
-            .filter(|&(_, status)| status != Status::Running)
-            .collect();
-        others.sort_unstable_by_key(|&(goroutine, _)| goroutine);
-        for (goroutine, status) in others {
-            self.write(HUB, wire::GO_STATUS, &[goroutine, NOBODY, status as u64], out);
+        let is_off = |(&goroutine, state): (&u64, &Goroutine)| {
+            (state.status != Status::Running).then_some(goroutine)
+        };
+        let mut others: Vec<u64> = self.goroutines.iter().filter_map(is_off).collect();
+        others.sort_unstable();
+        for goroutine in others {
+            self.say(HUB, goroutine, NOBODY, tables, out);
         }
     }
 
-    fn write_generation(&mut self, next: Dictionary, tables: &mut dyn Tables, out: &mut Vec<u8>) {
+    /// Says of a goroutine what it is called, and whether it runs: where it was created may be in none of the generations that
+    /// are read.
+    fn say(&mut self, on: ThreadId, goroutine: u64, m: u64, tables: &dyn Tables, out: &mut Vec<u8>) {
+        let Some(&Goroutine { name, status, .. }) = self.goroutines.get(&goroutine) else { return };
+        let named = self.words.named(name, tables, out);
+        self.write(on, wire::GO_STATUS_STACK, &[goroutine, m, status as u64, named], out);
+    }
+
+    fn write_generation(&mut self, next: Dictionary, out: &mut Vec<u8>) {
         let words = std::mem::replace(&mut self.words, next);
         let generation = words.generation();
-        self.hub.write(generation, HUB_THREAD, out);
+        self.held -= self.hub.write(generation, HUB_THREAD, out);
         let mut threads: Vec<&mut Thread> = self.threads.values_mut().collect();
         threads.sort_unstable_by_key(|thread| thread.proc);
-        threads.into_iter().for_each(|thread| thread.batch.write(generation, thread.m, out));
-        words.write(tables, out);
+        for thread in threads {
+            self.held -= thread.batch.write(generation, thread.m, out);
+        }
+        words.write(out);
     }
 }
 
@@ -545,8 +559,19 @@ impl Encoder for Go {
     fn end_generation(&mut self, time: u64, tables: &mut dyn Tables, out: &mut Vec<u8>) {
         self.time = self.time.max(self.zero + time);
         let next = Dictionary::new(self.words.generation() + 1, self.time);
-        self.write_generation(next, tables, out);
-        self.say_all(out);
+        self.write_generation(next, out);
+        self.say_all(tables, out);
+    }
+
+    fn held(&self) -> usize {
+        self.held + self.words.held() + (self.threads.len() + 1) * wire::BATCH_HEADER
+    }
+
+    fn opening(&self) -> usize {
+        // Kind, time, goroutine, thread, state, stack.
+        let status = 1 + 1 + wire::len(self.last_goroutine) + 10 + 1 + wire::len(self.goroutines.len() as u64);
+        let batches = (self.threads.len() + 5) * wire::BATCH_HEADER;
+        self.goroutines.len() * status + self.procs.len() * 16 + batches + self.words.names()
     }
 
     fn finish(&mut self, _: &mut dyn Tables, _: &mut Vec<u8>) {

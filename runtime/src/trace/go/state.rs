@@ -17,6 +17,7 @@ pub(super) enum Status {
 
 #[derive(Default)]
 pub(super) struct Goroutine {
+    pub(super) name: StringId,
     pub(super) status: Status,
     /// Counts its starts and wakes, in each generation from 0.
     pub(super) seq: u64,

@@ -29,7 +29,6 @@ pub(super) const GO_START: u8 = 16;
 pub(super) const GO_DESTROY: u8 = 17;
 pub(super) const GO_BLOCK: u8 = 20;
 pub(super) const GO_UNBLOCK: u8 = 21;
-pub(super) const GO_STATUS: u8 = 25;
 pub(super) const HEAP: u8 = 37;
 pub(super) const LABEL: u8 = 39;
 pub(super) const TASK_BEGIN: u8 = 40;
@@ -37,6 +36,10 @@ pub(super) const TASK_END: u8 = 41;
 pub(super) const REGION_BEGIN: u8 = 42;
 pub(super) const REGION_END: u8 = 43;
 pub(super) const LOG: u8 = 44;
+pub(super) const GO_STATUS_STACK: u8 = 48;
+
+/// Bytes that a batch takes at the most, besides its data.
+pub(super) const BATCH_HEADER: usize = 32;
 
 /// Appends a number as the format has them.
 pub(super) fn number(to: &mut Vec<u8>, mut number: u64) {
@@ -45,6 +48,11 @@ pub(super) fn number(to: &mut Vec<u8>, mut number: u64) {
         number >>= 7;
     }
     to.push(number as u8);
+}
+
+/// Bytes that a number takes.
+pub(super) fn len(number: u64) -> usize {
+    (64 - (number | 1).leading_zeros() as usize).div_ceil(7)
 }
 
 /// A batch, whole.
@@ -65,8 +73,9 @@ pub(super) struct Batch {
 }
 
 impl Batch {
-    /// Adds an event.
-    pub(super) fn event(&mut self, kind: u8, time: u64, arguments: &[u64]) {
+    /// Adds an event. Gives its bytes.
+    pub(super) fn event(&mut self, kind: u8, time: u64, arguments: &[u64]) -> usize {
+        let before = self.data.len();
         if self.data.is_empty() {
             (self.begin, self.last) = (time, time);
         }
@@ -76,6 +85,7 @@ impl Batch {
         for &argument in arguments {
             number(&mut self.data, argument);
         }
+        self.data.len() - before
     }
 
     /// Whether it is time to write it.
@@ -83,11 +93,14 @@ impl Batch {
         self.data.len() >= BATCH
     }
 
-    pub(super) fn write(&mut self, generation: u64, thread: u64, out: &mut Vec<u8>) {
-        if !self.data.is_empty() {
+    /// Writes it, and begins anew. Gives the bytes of its events.
+    pub(super) fn write(&mut self, generation: u64, thread: u64, out: &mut Vec<u8>) -> usize {
+        let len = self.data.len();
+        if len > 0 {
             batch(out, generation, thread, self.begin, &self.data);
             self.data.clear();
         }
+        len
     }
 }
 
@@ -140,8 +153,8 @@ pub(super) struct Dictionary {
     by_id: Map<StringId, u64>,
     by_text: HashMap<Box<str>, u64>,
     by_key: HashMap<Key, u64>,
-    /// Those that were asked for, in the order of their numbers.
-    keys: Vec<Key>,
+    /// Bytes of what goroutines are called.
+    named: usize,
     scratch: Vec<u8>,
 }
 
@@ -157,7 +170,7 @@ impl Dictionary {
             by_id: Map::default(),
             by_text: HashMap::new(),
             by_key: HashMap::new(),
-            keys: Vec::new(),
+            named: 0,
             scratch: Vec::new(),
         }
     }
@@ -207,22 +220,58 @@ impl Dictionary {
         self.last_string
     }
 
-    /// The number of a stack. What is in it is looked up when the generation ends.
-    pub(super) fn stack(&mut self, id: StackId) -> u64 {
-        if id == 0 { 0 } else { self.key(Key::Taken(id)) }
+    /// The number of a stack. What is in it is looked up the first time.
+    pub(super) fn stack(&mut self, id: StackId, tables: &mut dyn Tables, out: &mut Vec<u8>) -> u64 {
+        if id == 0 {
+            return 0;
+        }
+        let key = Key::Taken(id);
+        if let Some(&number) = self.by_key.get(&key) {
+            return number;
+        }
+        let mut rows = Vec::new();
+        tables.frames(id, &mut |frame: Frame<'_>| {
+            let (function, file) = (self.text(frame.function, out), self.text(frame.file, out));
+            rows.push([u64::from(frame.id), function, file, u64::from(frame.line)]);
+        });
+        self.add(key, &rows, out)
     }
 
     /// The number of a stack of one frame of this name.
-    pub(super) fn named(&mut self, name: StringId) -> u64 {
-        self.key(Key::Named(name))
+    pub(super) fn named(&mut self, name: StringId, tables: &dyn Tables, out: &mut Vec<u8>) -> u64 {
+        let key = Key::Named(name);
+        if let Some(&number) = self.by_key.get(&key) {
+            return number;
+        }
+        let function = self.string(name, tables, out);
+        // The most that the text and the stack take.
+        self.named += tables.string(name).len() + 64;
+        self.add(key, &[[1 << 32 | u64::from(name), function, 0, 0]], out)
     }
 
-    fn key(&mut self, key: Key) -> u64 {
-        let next = self.keys.len() as u64 + 1;
-        *self.by_key.entry(key).or_insert_with(|| {
-            self.keys.push(key);
-            next
-        })
+    fn add(&mut self, key: Key, rows: &[[u64; 4]], out: &mut Vec<u8>) -> u64 {
+        let place = self.by_key.len() as u64 + 1;
+        self.by_key.insert(key, place);
+        self.scratch.clear();
+        self.scratch.push(STACK);
+        number(&mut self.scratch, place);
+        number(&mut self.scratch, rows.len() as u64);
+        for &part in rows.iter().flatten() {
+            number(&mut self.scratch, part);
+        }
+        self.stacks.add(&self.scratch, (self.generation, self.time), out);
+        place
+    }
+
+    /// Bytes that were not written yet, at the most.
+    pub(super) fn held(&self) -> usize {
+        let tables = [&self.strings, &self.stacks, &self.samples];
+        tables.map(|table| table.data.len() + BATCH_HEADER).iter().sum::<usize>() + BATCH_HEADER
+    }
+
+    /// Bytes at the most of what goroutines are called.
+    pub(super) fn names(&self) -> usize {
+        self.named
     }
 
     /// A sample of the CPU, on a thread, a processor and in a goroutine.
@@ -237,32 +286,8 @@ impl Dictionary {
 
     /// Writes all of it. What says how long a unit of time is comes last: a generation without it is none, so that one that
     /// was cut off is not taken for whole.
-    pub(super) fn write(mut self, tables: &mut dyn Tables, out: &mut Vec<u8>) {
+    pub(super) fn write(mut self, out: &mut Vec<u8>) {
         let at = (self.generation, self.time);
-        let mut rows: Vec<(u64, u64, u64, u64)> = Vec::new();
-        for (place, key) in std::mem::take(&mut self.keys).into_iter().enumerate() {
-            rows.clear();
-            match key {
-                Key::Named(name) => {
-                    let function = self.string(name, tables, out);
-                    rows.push((1 << 32 | u64::from(name), function, 0, 0));
-                }
-                Key::Taken(id) => tables.frames(id, &mut |frame: Frame<'_>| {
-                    let (function, file) = (self.text(frame.function, out), self.text(frame.file, out));
-                    rows.push((u64::from(frame.id), function, file, u64::from(frame.line)));
-                }),
-            }
-            let mut entry = std::mem::take(&mut self.scratch);
-            entry.clear();
-            entry.push(STACK);
-            number(&mut entry, place as u64 + 1);
-            number(&mut entry, rows.len() as u64);
-            for &(place, function, file, line) in &rows {
-                [place, function, file, line].into_iter().for_each(|part| number(&mut entry, part));
-            }
-            self.stacks.add(&entry, at, out);
-            self.scratch = entry;
-        }
         for table in [&mut self.strings, &mut self.stacks, &mut self.samples] {
             table.write(at, out);
         }
