@@ -76,7 +76,8 @@ pub mod tasks {
 /// The execution trace: none is recorded.
 pub mod trace {
     pub use super::traces::{
-        Format, InTask, Region, Session, Summary, Task, is_enabled, log, region, start, task,
+        Builder, Cause, FlightRecorder, Format, InTask, Region, Session, Snapshot, Status, Summary, Task,
+        is_enabled, log, region, start, task,
     };
     pub use crate::__profiled_trace_log as log;
 }

@@ -9,7 +9,7 @@ use std::sync::mpsc;
 use std::task::{Context, Poll};
 
 use super::event::{Encoder, TaskId};
-use super::session::Summary;
+use super::session::{Output, Summary};
 use super::text::Text;
 use super::{go, hub, perfetto, record};
 use crate::error::Result;
@@ -25,6 +25,15 @@ pub enum Format {
     Perfetto,
 }
 
+impl Format {
+    pub(super) fn encoder(self) -> Box<dyn Encoder> {
+        match self {
+            Format::Go => Box::new(go::Go::new()),
+            Format::Perfetto => Box::new(perfetto::Perfetto::new()),
+        }
+    }
+}
+
 /// Records from now on what happens, and writes it to `w`, until the result is stopped or dropped.
 ///
 /// Any number of sessions may run at once, each with a format and a writer of its own. Writers are called on one thread of
@@ -34,11 +43,8 @@ pub enum Format {
 /// # Errors
 /// `Io` if there is no thread to be had. What the writer says is told by [`stop`](Session::stop).
 pub fn start(w: impl io::Write + Send + 'static, format: Format) -> Result<Session> {
-    let encoder: Box<dyn Encoder> = match format {
-        Format::Go => Box::new(go::Go::new()),
-        Format::Perfetto => Box::new(perfetto::Perfetto::new()),
-    };
-    Ok(Session { number: Some(hub::begin(encoder, Box::new(w))?), process: fork::generation() })
+    let number = hub::begin(format.encoder(), Output::Writer(Box::new(w)))?;
+    Ok(Session { number: Some(number), process: fork::generation() })
 }
 
 /// Whether anything is recorded now. A moment's news.

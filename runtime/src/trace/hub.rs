@@ -7,16 +7,15 @@
 //!
 //! A release knows not who goes on because of it, and who goes on knows not by whom. Both are here, side by side, and
 //! become one [`What::Wake`].
-use std::io::Write;
 use std::panic::{self, AssertUnwindSafe};
-use std::sync::mpsc::Sender;
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::{self, Thread};
 use std::time::{Duration, SystemTime};
 use std::{io, mem};
 
 use super::event::{Beginning, Encoder};
 use super::record;
-use super::session::{Session, Summary};
+use super::session::{Output, Session, Summary};
 use super::stream::Stream;
 use super::tables::Known;
 use crate::error::Result;
@@ -31,14 +30,28 @@ const MOMENT: u64 = 5_000_000;
 /// The same while the CPU is sampled: samples come late.
 const LONG_MOMENT: u64 = 200_000_000;
 
-/// Where the bytes of a session go.
-pub(super) type Output = Box<dyn Write + Send>;
 /// What a session's end is told.
 pub(super) type Answer = Sender<io::Result<Summary>>;
 
 enum Order {
     Begin(Box<Session>),
-    End { session: u64, until: u64, answer: Answer },
+    End {
+        session: u64,
+        until: u64,
+        answer: Answer,
+    },
+    /// Has all that happened up to now in complete generations.
+    Cut {
+        session: u64,
+        until: u64,
+        answer: Sender<()>,
+    },
+}
+
+/// What is done once everything up to its time was told.
+enum Last {
+    End(Answer),
+    Cut(Sender<()>),
 }
 
 struct Hub {
@@ -102,6 +115,25 @@ pub(super) fn end(session: u64, answer: Answer) {
     });
 }
 
+/// Has all that happened up to now in complete generations of the session; who waits for that is told. `None`: nobody
+/// would ever do it, or the calling thread itself.
+pub(super) fn cut(session: u64) -> Option<Receiver<()>> {
+    local::with(|local| {
+        local.aside(|| {
+            let (answer, answered) = channel();
+            let until = clock::ticks();
+            let mut hub = HUB.lock();
+            let thread = hub.thread.as_ref()?;
+            if thread.id() == thread::current().id() {
+                return None;
+            }
+            hub.orders.push(Order::Cut { session, until, answer });
+            hub.wake();
+            Some(answered)
+        })
+    })
+}
+
 impl Hub {
     fn wake(&self) {
         if let Some(thread) = &self.thread {
@@ -125,20 +157,24 @@ fn serve(first: u32) {
     let mut sessions: Vec<Session> = Vec::new();
     loop {
         let orders = mem::take(&mut HUB.lock().orders);
-        let mut ends = Vec::new();
+        let mut last = Vec::new();
         for order in orders {
             match order {
                 Order::Begin(session) => {
                     stream.tell_again();
                     sessions.push(*session);
                 }
-                Order::End { session, until, answer } => ends.push((session, until, answer)),
+                Order::End { session, until, answer } => last.push((session, until, Last::End(answer))),
+                Order::Cut { session, until, answer } => last.push((session, until, Last::Cut(answer))),
             }
         }
-        if !ends.is_empty() {
+        for session in sessions.iter().filter(|session| session.is_asked()) {
+            last.push((session.number, clock::ticks(), Last::Cut(channel().0)));
+        }
+        if !last.is_empty() {
             signal::hear();
         }
-        let kept = match ends.is_empty() {
+        let kept = match last.is_empty() {
             true => clock::in_ticks(if signal::is_sampling() { LONG_MOMENT } else { MOMENT }),
             false => 0,
         };
@@ -150,10 +186,15 @@ fn serve(first: u32) {
             stream.tell(if is_before { from.wrapping_sub(1) } else { until }, &mut sessions);
         }
         stream.tell(until, &mut sessions);
-        for (number, until, answer) in ends {
-            if let Some(at) = sessions.iter().position(|session| session.number == number) {
-                // Nobody may be there any more to hear it.
-                _ = answer.send(sessions.remove(at).finish(until, &mut stream.tables));
+        for (number, until, what) in last {
+            let Some(at) = sessions.iter().position(|session| session.number == number) else { continue };
+            // Nobody may be there any more to hear it.
+            match what {
+                Last::End(answer) => _ = answer.send(sessions.remove(at).finish(until, &mut stream.tables)),
+                Last::Cut(answer) => {
+                    sessions[at].cut(until, &mut stream.tables);
+                    _ = answer.send(());
+                }
             }
         }
         if sessions.is_empty() {

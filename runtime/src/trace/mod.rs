@@ -36,6 +36,7 @@
 // thread `profiled-trace`, which is there while somebody records.
 pub(crate) mod api;
 pub(crate) mod event;
+pub(crate) mod flight;
 mod go;
 mod hub;
 #[cfg(feature = "tracing")]
@@ -53,10 +54,12 @@ mod text;
 
 pub use crate::__profiled_trace_log as log;
 pub use api::{Format, InTask, Region, Session, Task, is_enabled, log, region, start, task};
+pub use flight::{Builder, Cause, FlightRecorder, Snapshot, Status};
 pub use session::Summary;
 
 /// In a forked child nobody records.
 pub(crate) fn after_fork_in_child() {
     record::after_fork_in_child();
     hub::after_fork_in_child();
+    flight::after_fork_in_child();
 }

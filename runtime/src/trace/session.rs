@@ -1,10 +1,12 @@
 //! A session: an encoder, a writer, and what they were told so far.
 use std::collections::HashSet;
 use std::hash::BuildHasherDefault;
-use std::io;
+use std::io::{self, Write};
+use std::mem;
 
 use super::event::{Beginning, Encoder, Event, HUB, StringId, TaskId, ThreadId, What};
-use super::hub::{Output, guarded};
+use super::flight::Live;
+use super::hub::guarded;
 use super::record;
 use super::tables::{Known, Map, Words};
 use crate::clock;
@@ -25,6 +27,15 @@ pub struct Summary {
     pub dropped: u64,
     /// Bytes that were written.
     pub bytes: u64,
+    /// Of a snapshot of a [`FlightRecorder`](super::FlightRecorder): how often a trigger of it was held back so far.
+    pub suppressed: u64,
+}
+
+/// Where the bytes of a session go.
+pub(super) enum Output {
+    Writer(Box<dyn Write + Send>),
+    /// Into the ring of a flight recorder.
+    Ring(Box<Live>),
 }
 
 /// Who a thread is.
@@ -46,7 +57,8 @@ pub(super) struct Session {
     summary: Summary,
     /// Bytes not yet written.
     out: Vec<u8>,
-    beginning: Option<Beginning>,
+    beginning: Beginning,
+    is_begun: bool,
     /// Of the last event, and of the generation's begin.
     time: u64,
     generation: (u64, u64),
@@ -72,7 +84,8 @@ impl Session {
             failed: None,
             summary: Summary::default(),
             out: Vec::new(),
-            beginning: Some(beginning),
+            beginning,
+            is_begun: false,
             time: 0,
             generation: (0, 0),
             threads: Map::default(),
@@ -116,10 +129,26 @@ impl Session {
         if let What::ThreadEnd = what {
             self.threads.remove(&thread);
         }
-        if self.time - self.generation.0 >= LONGEST || self.bytes() - self.generation.1 >= LARGEST {
+        if let Output::Ring(live) = &mut self.output {
+            live.event(thread, &what, name, counts, self.time);
+            self.settle(tables);
+        } else if self.is_large() {
             self.end_generation(tables);
         } else if self.out.len() >= PORTION {
             self.write();
+        }
+    }
+
+    fn is_large(&self) -> bool {
+        self.time - self.generation.0 >= LONGEST || self.bytes() - self.generation.1 >= LARGEST
+    }
+
+    /// Keeps what a flight recorder has within its bounds.
+    fn settle(&mut self, tables: &mut Known) {
+        let Output::Ring(live) = &mut self.output else { return };
+        let making = self.out.len() + self.encoder.held();
+        if live.settle(self.time, self.generation.0, making, self.encoder.opening()) {
+            self.end_generation(tables);
         }
     }
 
@@ -145,9 +174,29 @@ impl Session {
     }
 
     fn begin(&mut self) {
-        if let Some(beginning) = self.beginning.take() {
-            self.encoder.begin(beginning, &mut self.out);
+        if self.is_begun {
+            return;
         }
+        self.is_begun = true;
+        self.encoder.begin(self.beginning, &mut self.out);
+        if let Output::Ring(live) = &mut self.output {
+            live.begin(&self.out);
+            self.out.clear();
+        }
+    }
+
+    /// Begins anew, as if nothing was known.
+    fn restart(&mut self, tables: &mut Known) {
+        let Output::Ring(live) = &mut self.output else { return };
+        live.restart();
+        self.encoder = live.format().encoder();
+        self.threads.clear();
+        self.tasks.clear();
+        self.is_begun = false;
+        self.begin();
+        // Time 0 is long ago.
+        self.encoder.end_generation(self.time, tables, &mut self.out);
+        self.out.clear();
     }
 
     fn tell(&mut self, thread: ThreadId, what: What, tables: &mut Known) {
@@ -160,9 +209,32 @@ impl Session {
 
     fn end_generation(&mut self, tables: &mut Known) {
         self.encoder.end_generation(self.time, tables, &mut self.out);
-        self.write();
+        if let Output::Ring(live) = &mut self.output {
+            live.complete(mem::take(&mut self.out), self.time, self.encoder.held());
+            live.fire(tables);
+            if live.is_crowded() {
+                self.restart(tables);
+            }
+        } else {
+            self.write();
+        }
         self.generation = (self.time, self.summary.bytes);
         tables.refresh();
+    }
+
+    /// Whether a flight recorder is asked for a snapshot by a signal.
+    pub(super) fn is_asked(&self) -> bool {
+        matches!(&self.output, Output::Ring(live) if live.is_asked())
+    }
+
+    /// Has all that was told in complete generations, and takes the snapshots that signals ask for.
+    pub(super) fn cut(&mut self, until: u64, tables: &mut Known) {
+        self.pass(until, tables);
+        self.begin();
+        self.end_generation(tables);
+        if let Output::Ring(live) = &mut self.output {
+            live.answer_signals();
+        }
     }
 
     /// Time goes on, and nothing may happen for long.
@@ -172,14 +244,16 @@ impl Session {
         }
         self.time = self.time.max(clock::elapsed(self.began, ticks));
         self.begin();
-        if self.time - self.generation.0 >= LONGEST {
-            self.end_generation(tables);
+        match self.output {
+            Output::Writer(_) if self.time - self.generation.0 < LONGEST => {}
+            Output::Writer(_) => self.end_generation(tables),
+            Output::Ring(_) => self.settle(tables),
         }
     }
 
     fn write(&mut self) {
-        if self.failed.is_none() {
-            let (output, out) = (&mut self.output, &self.out);
+        if let (Output::Writer(output), None) = (&mut self.output, &self.failed) {
+            let out = &self.out;
             match guarded(|| output.write_all(out)) {
                 Ok(()) => self.summary.bytes += self.out.len() as u64,
                 Err(error) => self.failed = Some(error),
@@ -192,6 +266,12 @@ impl Session {
     pub(super) fn finish(mut self, until: u64, tables: &mut Known) -> io::Result<Summary> {
         self.pass(until, tables);
         self.begin();
+        if let Output::Ring(live) = &mut self.output {
+            if live.finish() {
+                self.end_generation(tables);
+            }
+            return Ok(self.summary);
+        }
         self.summary.dropped = record::lost() - self.lost_before;
         if self.failed.is_none() {
             if self.summary.dropped > self.told {
@@ -203,7 +283,8 @@ impl Session {
             self.encoder.finish(tables, &mut self.out);
             self.write();
         }
-        let Session { mut output, failed, summary, .. } = self;
+        let Session { output, failed, summary, .. } = self;
+        let Output::Writer(mut output) = output else { return Ok(summary) };
         let flushed = guarded(|| output.flush());
         // The program's code, too.
         let dropped = guarded(|| {

@@ -139,6 +139,36 @@ pub fn spans() -> Option<&'static str> {
     })
 }
 
+/// The flight recorder.
+pub fn flights() -> profiled::Result<(trace::Status, trace::Summary)> {
+    let folder = std::env::temp_dir();
+    let second = std::time::Duration::from_secs(1);
+    let tell = |snapshot: trace::Snapshot| {
+        let cause: &trace::Cause = snapshot.cause();
+        let format: trace::Format = snapshot.format();
+        let summary: trace::Summary = snapshot.summary();
+        println!("{cause} {format:?} {summary:?} {:?}", snapshot.write_to(std::io::sink()));
+    };
+    let builder: trace::Builder = trace::FlightRecorder::builder()
+        .min_age(second)
+        .max_bytes(1 << 20)
+        .format(trace::Format::Perfetto)
+        .at_most_every(second)
+        .on_slow(second, folder.join("slow"))
+        .on_slow_with(second, tell)
+        .on_panic(folder.join("panic"))
+        .on_panic_with(tell)
+        .on_signal(10, folder.join("signal"))
+        .on_signal_with(10, tell)
+        .on_request(folder.join("request"))
+        .on_request_with(tell);
+    let recorder: trace::FlightRecorder = builder.start()?;
+    let status: trace::Status = recorder.status();
+    let summary: trace::Summary = recorder.write_to(std::io::sink())?;
+    recorder.stop()?;
+    Ok((status, summary))
+}
+
 /// The environment.
 pub fn environment() -> profiled::Guard {
     let guard: profiled::Guard = profiled::init();

@@ -25,6 +25,7 @@ profiled::__private::when_off! {
             assert!(address.parse::<std::net::SocketAddr>().is_ok(), "{address}");
         }
         assert_eq!(api::threads().unwrap(), 6);
+        assert_eq!(api::flights().unwrap(), Default::default());
         assert_eq!(api::traces().unwrap(), (false, profiled::trace::Summary::default()));
         #[cfg(feature = "tracing")]
         assert_eq!(api::spans(), Some("span"));

@@ -12,7 +12,7 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 use super::engine::off_thread;
 use super::plan::{Page, Plan, Request, Window};
 use super::reply::{Body, Content, Refusal, response};
-use super::{index, rates, shown, status};
+use super::{index, perfetto, rates, shown, status};
 use crate::encode::Format;
 use crate::error::{Error, Result};
 use crate::snapshot::Snapshot;
@@ -83,6 +83,15 @@ pub(super) async fn answer(
                 None => Ok(()),
             };
             off_thread(move || set().map(|()| rates::page().into_bytes())).await??
+        }
+        Page::Perfetto(what) => perfetto::page(what).into_bytes(),
+        Page::Flight(request) => {
+            let permit = permit()?;
+            return off_thread(move || {
+                let _permit = permit;
+                request.answer()
+            })
+            .await?;
         }
         Page::Trace(request) => {
             let chunks = request.start(permit()?).await?;

@@ -68,6 +68,13 @@ fn write_page(
             "<li><a href=\"goroutine?debug=2\">full goroutine stack dump</a>: every thread and task.</li>\n",
         )?;
     }
+    page.write_str(
+        "<li><a href=\"trace?seconds=5\" download>trace</a>: what happens from now on, for as long as \
+         <code>seconds</code> says (1), for <code>go tool trace</code>; \
+         <a href=\"trace?seconds=5&amp;format=perfetto\" download>for Perfetto</a>; \
+         <a href=\"perfetto?of=trace&amp;seconds=5\">Open in Perfetto</a>.</li>\n",
+    )?;
+    flight(page)?;
     if cmdline {
         page.write_str("<li><a href=\"cmdline\">cmdline</a>: the command line of this process.</li>\n")?;
     }
@@ -82,6 +89,23 @@ fn write_page(
         host = Html(host),
         prefix = Html(prefix),
     )
+}
+
+/// The flight recorder, if there is one.
+fn flight(page: &mut String) -> fmt::Result {
+    use crate::trace::Format;
+    use crate::trace::flight::find;
+    page.write_str("<li>")?;
+    match find(None) {
+        Err(_) => page.write_str("flightrecorder: none is running")?,
+        Ok(_) => page.write_str(
+            "<a href=\"flightrecorder\" download>flightrecorder</a>: the last seconds; POST fires its trigger",
+        )?,
+    }
+    if find(Some(Format::Perfetto)).is_ok() {
+        page.write_str("; <a href=\"perfetto?of=flightrecorder\">Open in Perfetto</a>")?;
+    }
+    page.write_str(".</li>\n")
 }
 
 fn row(page: &mut String, profile: &Profile) -> fmt::Result {
@@ -132,7 +156,7 @@ fn link(name: &str) -> String {
 }
 
 /// Text, as it stands in a page or in a quoted attribute.
-struct Html<'a>(&'a str);
+pub(super) struct Html<'a>(pub(super) &'a str);
 
 impl fmt::Display for Html<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

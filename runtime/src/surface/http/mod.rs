@@ -20,6 +20,9 @@
 //! | `NAME`, with slashes too | `debug` (0), `seconds`, `gc`, and those below | `debug=0`: a file `NAME`; else text | 404 `Unknown profile` | a bad `debug` is 0 | a bad value is a 400 that names it |
 //! | `NAME?seconds=S` | `S` up to 300, also a fraction; of several the first | a file `NAME-delta` with its duration; `NAME` of what is a state: as it is at the end | 400; 400 with `debug=1` and up (`format=text` goes) | whole numbers; not of a program's own profiles; a state's difference has negative rows; the default type is lost | every profile takes it, and keeps its default type |
 //! | `profile` | `seconds` (30), `hz` (100), `mode` (`cpu`, `wall`), `tags=thread`, `stacks=async` (who awaits a task instead of its executor) | a file `profile` | 501 where there is no CPU sampling | 500 if one is running; a bad `seconds` is 30, `0.5` too | any number at once; 400 |
+//! | `trace` | `seconds` (1), `format` (`go`, `perfetto`) | a file `trace` or `trace.pftrace`, sent while it is recorded | 400 | 500 if one is running | any number at once |
+//! | `flightrecorder`, GET and POST | `format` (that of the [flight recorder](crate::trace::FlightRecorder) that was started last) | a file `flight.trace` or `flight.pftrace`: what it keeps. POST fires its trigger, if it has one for that, and answers in text where the snapshot is | 404 if none runs, 409 if one with another format does; 429 if the trigger fired a moment ago | none | |
+//! | `perfetto` | `of` (`trace`, `flightrecorder`), `seconds` (5) | `text/html`: a button that opens it in <https://ui.perfetto.dev>, without JavaScript a link to the file | 400 | none | |
 //! | `cmdline` | | text, arguments joined by NUL | 404 if it is switched off | always on | [`Handler::cmdline`] |
 //! | `symbol`, GET and POST; also beside a profile with slashes in its name | addresses joined by `+`, as the query or the body | text: `num_symbols: 1`, then `0xADDRESS NAME` of each that is known | 413 | POST is refused, which pprof sends | POST works |
 //! | `delta_heap`, `delta_block`, `delta_mutex` | those of `heap`, .. | a file: what came since this page was last asked of this [`Handler`] and its clones, the first time all; with `seconds` as `heap?seconds=`, and then nobody else misses it | | none; godeltaprof's | |
@@ -80,11 +83,15 @@ mod collect;
 #[cfg(all(feature = "enabled", feature = "http"))]
 mod engine;
 #[cfg(all(feature = "enabled", feature = "http"))]
+mod flight;
+#[cfg(all(feature = "enabled", feature = "http"))]
 mod index;
 #[cfg(all(feature = "enabled", feature = "http"))]
 mod listener;
 #[cfg(all(feature = "enabled", feature = "http"))]
 mod params;
+#[cfg(all(feature = "enabled", feature = "http"))]
+mod perfetto;
 #[cfg(all(feature = "enabled", feature = "http"))]
 mod plan;
 #[cfg(all(feature = "enabled", feature = "http"))]

@@ -49,6 +49,20 @@ impl Params {
         self.pairs.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
     }
 
+    /// Whether it says anything of it.
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.get(name).is_some()
+    }
+
+    /// `of`: whether what is opened is the flight recorder's.
+    pub(super) fn of(&self) -> Result<bool, Refusal> {
+        match self.get("of") {
+            None | Some("trace") => Ok(false),
+            Some("flightrecorder") => Ok(true),
+            Some(value) => Err(invalid("of", value, "must be trace or flightrecorder")),
+        }
+    }
+
     fn number<T: std::str::FromStr>(&self, name: &str, expected: &str) -> Result<Option<T>, Refusal> {
         self.get(name).map(|value| value.parse().map_err(|_| invalid(name, value, expected))).transpose()
     }

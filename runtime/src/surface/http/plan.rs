@@ -9,7 +9,7 @@ use super::handler::Rules;
 use super::params::{Params, decode};
 use super::reply::{Content, Refusal};
 use super::since::{self, Told};
-use super::{Original, access, trace};
+use super::{Original, access, flight, perfetto, trace};
 use crate::alive::Wanted;
 use crate::encode::Format;
 use crate::error::Error;
@@ -45,6 +45,9 @@ pub(super) enum Page {
     /// With what to set, unless they are only to be shown.
     Rates(Option<Params>),
     Trace(trace::Request),
+    Flight(flight::Request),
+    /// A page that opens a trace in a viewer.
+    Perfetto(perfetto::What),
 }
 
 /// A profile, and how it is wanted.
@@ -91,6 +94,8 @@ impl Plan {
                 Content::Text
             }
             Page::Trace(request) => Content::File(request.file()),
+            Page::Flight(request) => request.content(),
+            Page::Perfetto(_) => Content::Scripted,
             Page::Status(true) => Content::Metrics,
             Page::Profile(request) | Page::Since(_, _, request) => match request.format {
                 Format::Pprof => Content::File(request.file.clone()),
@@ -117,7 +122,7 @@ pub(super) fn plan(rules: &Rules, request: &Parts) -> Result<Plan, Refusal> {
         false => name,
     };
     let head = request.method == Method::HEAD;
-    let takes_posts = matches!(name.as_str(), "symbol" | "rates");
+    let takes_posts = matches!(name.as_str(), "symbol" | "rates" | "flightrecorder");
     let posts = takes_posts && request.method == Method::POST;
     if !posts && !head && request.method != Method::GET {
         let refusal = Refusal::new(StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed");
@@ -150,6 +155,8 @@ pub(super) fn plan(rules: &Rules, request: &Parts) -> Result<Plan, Refusal> {
         }
         "symbol" => Page::Symbol((!posts).then(|| query.to_owned())),
         "trace" => Page::Trace(trace::Request::parse(&Params::parse(query)?)?),
+        "flightrecorder" => Page::Flight(flight::Request::parse(&Params::parse(query)?, posts)?),
+        "perfetto" => Page::Perfetto(perfetto::What::parse(&Params::parse(query)?)?),
         "profile" => Page::Profile(cpu(&Params::parse(query)?)?),
         name => {
             let params = Params::parse(query)?;

@@ -77,6 +77,8 @@ impl fmt::Debug for Body {
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Content {
     Html,
+    /// With a script that asks for our own pages.
+    Scripted,
     Text,
     /// Prometheus' text form.
     Metrics,
@@ -93,7 +95,7 @@ pub(super) fn response(status: StatusCode, content: &Content, body: impl Into<By
     let headers = response.headers_mut();
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     let kind = match content {
-        Content::Html => "text/html; charset=utf-8",
+        Content::Html | Content::Scripted => "text/html; charset=utf-8",
         Content::Text => "text/plain; charset=utf-8",
         Content::Metrics => "text/plain; version=0.0.4; charset=utf-8",
         Content::Svg => "image/svg+xml",
@@ -107,6 +109,12 @@ pub(super) fn response(status: StatusCode, content: &Content, body: impl Into<By
         Content::Html => {
             // The page needs nothing from anywhere, and is nobody's frame.
             let policy = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'";
+            headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(policy));
+            headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        }
+        Content::Scripted => {
+            let policy = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; \
+                          connect-src 'self'; frame-ancestors 'none'";
             headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(policy));
             headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         }
@@ -150,7 +158,11 @@ impl Refusal {
     }
 
     pub(super) fn with(self, name: HeaderName, value: &'static str) -> Refusal {
-        Refusal { header: Some((name, HeaderValue::from_static(value))), ..self }
+        self.with_value(name, HeaderValue::from_static(value))
+    }
+
+    pub(super) fn with_value(self, name: HeaderName, value: HeaderValue) -> Refusal {
+        Refusal { header: Some((name, value)), ..self }
     }
 
     /// Puts `what` in front of the text.

@@ -41,6 +41,7 @@ fn facts() -> Vec<Fact> {
     let running = super::collect::running();
     facts.push(Fact::now("collections", "profiles that are being collected over HTTP", running as u32));
     facts.extend(sys::process::limits());
+    facts.extend(crate::trace::flight::facts());
     facts.sort_by_key(|fact| fact.name);
     facts
 }

@@ -489,9 +489,8 @@ impl Go {
                 self.say(id, running, m, tables, out);
             }
         }
-        let is_off = |(&goroutine, state): (&u64, &Goroutine)| {
-            (state.status != Status::Running).then_some(goroutine)
-        };
+        let is_off =
+            |(&goroutine, state): (&u64, &Goroutine)| (state.status != Status::Running).then_some(goroutine);
         let mut others: Vec<u64> = self.goroutines.iter().filter_map(is_off).collect();
         others.sort_unstable();
         for goroutine in others {
@@ -569,7 +568,8 @@ impl Encoder for Go {
 
     fn opening(&self) -> usize {
         // Kind, time, goroutine, thread, state, stack.
-        let status = 1 + 1 + wire::len(self.last_goroutine) + 10 + 1 + wire::len(self.goroutines.len() as u64);
+        let status =
+            1 + 1 + wire::len(self.last_goroutine) + 10 + 1 + wire::len(self.goroutines.len() as u64);
         let batches = (self.threads.len() + 5) * wire::BATCH_HEADER;
         self.goroutines.len() * status + self.procs.len() * 16 + batches + self.words.names()
     }
