@@ -1,4 +1,5 @@
 //! What the tests of the trace share: a trace as a file, what Go's `trace` says of it, and what its pages show.
+pub mod flight;
 mod pages;
 pub mod perfetto;
 
