@@ -280,7 +280,7 @@ pub(crate) trait Tables {
 /// order.
 ///
 /// Called on the hub's thread alone, in this order: `begin`, then for each generation any number of `event` and one
-/// `end_generation`, in the end `finish`.
+/// `end_generation`, with one `begin_generation` between two of them, in the end `finish`.
 pub(crate) trait Encoder: Send {
     /// The session begins.
     fn begin(&mut self, beginning: Beginning, out: &mut Vec<u8>);
@@ -291,6 +291,11 @@ pub(crate) trait Encoder: Send {
     /// At `time` a generation ends: what was written up to here has to be readable without what follows. About once a
     /// second, after about a megabyte, and where events were lost.
     fn end_generation(&mut self, time: u64, tables: &mut dyn Tables, out: &mut Vec<u8>);
+
+    /// Another one begins, at the same time.
+    fn begin_generation(&mut self, tables: &mut dyn Tables, out: &mut Vec<u8>) {
+        _ = (tables, out);
+    }
 
     /// The session is over, after the last generation's end.
     fn finish(&mut self, tables: &mut dyn Tables, out: &mut Vec<u8>);

@@ -14,6 +14,7 @@ use std::time::{Duration, SystemTime};
 use std::{io, mem};
 
 use super::event::{Beginning, Encoder};
+use super::flight::Kept;
 use super::record;
 use super::session::{Output, Session, Summary};
 use super::stream::Stream;
@@ -40,18 +41,18 @@ enum Order {
         until: u64,
         answer: Answer,
     },
-    /// Has all that happened up to now in complete generations.
+    /// What a recorder keeps, with all that happened up to now.
     Cut {
         session: u64,
         until: u64,
-        answer: Sender<()>,
+        answer: Sender<Option<Kept>>,
     },
 }
 
 /// What is done once everything up to its time was told.
 enum Last {
     End(Answer),
-    Cut(Sender<()>),
+    Cut(Sender<Option<Kept>>),
 }
 
 struct Hub {
@@ -115,9 +116,9 @@ pub(super) fn end(session: u64, answer: Answer) {
     });
 }
 
-/// Has all that happened up to now in complete generations of the session; who waits for that is told. `None`: nobody
+/// What a session of a recorder keeps, with all that happened up to now. `None`: nobody
 /// would ever do it, or the calling thread itself.
-pub(super) fn cut(session: u64) -> Option<Receiver<()>> {
+pub(super) fn cut(session: u64) -> Option<Receiver<Option<Kept>>> {
     local::with(|local| {
         local.aside(|| {
             let (answer, answered) = channel();
@@ -180,10 +181,15 @@ fn serve(first: u32) {
         };
         let now = clock::ticks();
         let until = now.wrapping_sub(kept);
-        // After a while with a slow writer there is much.
+        // After a while with a slow writer there is much. What comes meanwhile is for the next look: a busy program may never
+        // stop for us.
+        let mut is_behind = false;
         while let Some(from) = stream.collect(now) {
-            let is_before = (from.wrapping_sub(until) as i64) < 0;
-            stream.tell(if is_before { from.wrapping_sub(1) } else { until }, &mut sessions);
+            is_behind = (from.wrapping_sub(until) as i64) >= 0;
+            if is_behind {
+                break;
+            }
+            stream.tell(from.wrapping_sub(1), &mut sessions);
         }
         stream.tell(until, &mut sessions);
         for (number, until, what) in last {
@@ -191,10 +197,7 @@ fn serve(first: u32) {
             // Nobody may be there any more to hear it.
             match what {
                 Last::End(answer) => _ = answer.send(sessions.remove(at).finish(until, &mut stream.tables)),
-                Last::Cut(answer) => {
-                    sessions[at].cut(until, &mut stream.tables);
-                    _ = answer.send(());
-                }
+                Last::Cut(answer) => _ = answer.send(sessions[at].cut(until, &mut stream.tables)),
             }
         }
         if sessions.is_empty() {
@@ -203,7 +206,7 @@ fn serve(first: u32) {
                 hub.thread = None;
                 return;
             }
-        } else {
+        } else if !is_behind {
             thread::park_timeout(EVERY);
         }
     }

@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use std::mem;
 
 use super::event::{Beginning, Encoder, Event, HUB, StringId, TaskId, ThreadId, What};
-use super::flight::Live;
+use super::flight::{Kept, Live};
 use super::hub::guarded;
 use super::record;
 use super::tables::{Known, Map, Words};
@@ -208,17 +208,34 @@ impl Session {
     }
 
     fn end_generation(&mut self, tables: &mut Known) {
+        let opening = self.complete(tables);
+        self.go_on(opening, tables);
+    }
+
+    /// Ends the generation. Gives how many bytes the next one would begin with.
+    fn complete(&mut self, tables: &mut Known) -> usize {
+        let opening = self.encoder.opening();
         self.encoder.end_generation(self.time, tables, &mut self.out);
-        if let Output::Ring(live) = &mut self.output {
-            live.complete(mem::take(&mut self.out), self.time, self.encoder.held());
-            live.fire(tables);
-            if live.is_crowded() {
-                self.restart(tables);
+        match &mut self.output {
+            Output::Writer(_) => self.write(),
+            Output::Ring(live) => {
+                live.complete(mem::take(&mut self.out), self.time);
+                live.fire(tables);
             }
-        } else {
-            self.write();
         }
-        self.generation = (self.time, self.summary.bytes);
+        opening
+    }
+
+    /// Begins the next one.
+    fn go_on(&mut self, opening: usize, tables: &mut Known) {
+        if matches!(&self.output, Output::Ring(live) if live.is_crowded(opening)) {
+            self.restart(tables);
+        }
+        self.encoder.begin_generation(tables, &mut self.out);
+        if let Output::Ring(live) = &mut self.output {
+            live.opened(self.out.len() + self.encoder.held());
+        }
+        self.generation = (self.time, self.bytes());
         tables.refresh();
     }
 
@@ -227,14 +244,20 @@ impl Session {
         matches!(&self.output, Output::Ring(live) if live.is_asked())
     }
 
-    /// Has all that was told in complete generations, and takes the snapshots that signals ask for.
-    pub(super) fn cut(&mut self, until: u64, tables: &mut Known) {
+    /// Has all that was told in complete generations, takes the snapshots that signals ask for, and gives what there is.
+    pub(super) fn cut(&mut self, until: u64, tables: &mut Known) -> Option<Kept> {
         self.pass(until, tables);
         self.begin();
-        self.end_generation(tables);
-        if let Output::Ring(live) = &mut self.output {
-            live.answer_signals();
-        }
+        let opening = self.complete(tables);
+        let kept = match &mut self.output {
+            Output::Writer(_) => None,
+            Output::Ring(live) => {
+                live.answer_signals();
+                Some(live.kept())
+            }
+        };
+        self.go_on(opening, tables);
+        kept
     }
 
     /// Time goes on, and nothing may happen for long.

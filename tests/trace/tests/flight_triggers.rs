@@ -207,7 +207,7 @@ fn a_signal_has_a_snapshot_written() {
 fn a_forked_child_has_none() {
     alone(|| {
         let path = file("child");
-        let recorder = FlightRecorder::builder().on_panic(&path).start().unwrap();
+        let recorder = FlightRecorder::builder().on_slow(millis(1000), &path).start().unwrap();
         // SAFETY: the child calls nothing but what it is to be able to call, and leaves by `_exit`.
         let child = unsafe { libc::fork() };
         if child == 0 {

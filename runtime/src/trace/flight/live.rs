@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use super::super::event::{StringId, ThreadId, What};
 use super::super::tables::Known;
-use super::ring::{Bounds, Generation};
+use super::ring::{Bounds, Generation, Kept};
 use super::trigger::{Job, On, Shared};
 use super::watch::{Due, Watch};
 use super::{Cause, Format};
@@ -116,13 +116,17 @@ impl Live {
             || self.bounds.is_crowded(opening)
     }
 
-    /// The generation is complete. The next one has `opening` bytes already.
-    pub(in super::super) fn complete(&mut self, bytes: Vec<u8>, end: u64, opening: usize) {
+    /// The generation is complete.
+    pub(in super::super) fn complete(&mut self, bytes: Vec<u8>, end: u64) {
         let (events, lost) = (std::mem::take(&mut self.events), std::mem::take(&mut self.lost));
         let generation = Generation { bytes: bytes.into(), end, events, lost };
         let mut ring = self.shared.ring.lock();
         ring.add(generation);
         self.complete = ring.bytes();
+    }
+
+    /// The next one has so many bytes already.
+    pub(in super::super) fn opened(&mut self, opening: usize) {
         self.shared.measure(self.complete + opening);
         self.opening = opening;
     }
@@ -134,6 +138,11 @@ impl Live {
             let took = std::time::Duration::from_nanos(slow.took);
             self.send(trigger, Cause::Slow { name: tables.string(slow.name).to_owned(), took });
         }
+    }
+
+    /// What is complete.
+    pub(in super::super) fn kept(&self) -> Kept {
+        self.shared.ring.lock().all()
     }
 
     fn send(&self, trigger: usize, cause: Cause) {
@@ -148,9 +157,9 @@ impl Live {
         !self.due.is_empty()
     }
 
-    /// Whether the next generation would begin with too much, again and again.
-    pub(in super::super) fn is_crowded(&self) -> bool {
-        self.bounds.is_crowded(self.opening)
+    /// Whether generations that begin with so much are too large.
+    pub(in super::super) fn is_crowded(&self, opening: usize) -> bool {
+        self.bounds.is_crowded(opening)
     }
 
     /// Nothing of what was is known any more.

@@ -25,6 +25,7 @@ use crate::{fork, local, sys};
 #[cfg(feature = "http")]
 pub(crate) use ask::{Answer, Nobody, facts, find};
 pub(super) use live::Live;
+pub(super) use ring::Kept;
 use ring::{Bounds, LEAST_BYTES};
 pub use snapshot::{Cause, Snapshot};
 pub(super) use trigger::after_fork_in_child;

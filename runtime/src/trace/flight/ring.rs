@@ -17,6 +17,13 @@ pub(super) struct Generation {
     pub(super) lost: u64,
 }
 
+/// What there was at a moment.
+#[derive(Clone)]
+pub(in super::super) struct Kept {
+    pub(super) head: Arc<[u8]>,
+    pub(super) generations: Vec<Arc<Generation>>,
+}
+
 /// How much is kept.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Bounds {
@@ -98,8 +105,8 @@ impl Ring {
     }
 
     /// All of it, as of now.
-    pub(super) fn all(&self) -> (Arc<[u8]>, Vec<Arc<Generation>>) {
-        (Arc::clone(&self.head), self.generations.iter().cloned().collect())
+    pub(super) fn all(&self) -> Kept {
+        Kept { head: Arc::clone(&self.head), generations: self.generations.iter().cloned().collect() }
     }
 }
 
@@ -112,7 +119,7 @@ mod tests {
     }
 
     fn ends(ring: &Ring) -> Vec<u64> {
-        ring.all().1.iter().map(|generation| generation.end).collect()
+        ring.all().generations.iter().map(|generation| generation.end).collect()
     }
 
     #[test]
@@ -142,7 +149,7 @@ mod tests {
                 end += 1;
                 ring.add(of(full, end));
             }
-            assert_eq!(ring.all().1.last().unwrap().end, end, "the youngest is there");
+            assert_eq!(ring.all().generations.last().unwrap().end, end, "the youngest is there");
         }
         assert!(bounds.is_crowded(bounds.budget() / 4 + 1));
     }

@@ -1,11 +1,10 @@
 //! What a recorder had at a moment.
 use std::fmt;
 use std::io;
-use std::sync::Arc;
 use std::time::Duration;
 
 use super::Format;
-use super::ring::Generation;
+use super::ring::{Generation, Kept};
 use crate::error::Result;
 use crate::trace::Summary;
 
@@ -48,19 +47,12 @@ pub struct Snapshot {
     cause: Cause,
     format: Format,
     suppressed: u64,
-    head: Arc<[u8]>,
-    generations: Vec<Arc<Generation>>,
+    kept: Kept,
 }
 
 impl Snapshot {
-    pub(super) fn new(
-        cause: Cause,
-        format: Format,
-        suppressed: u64,
-        head: Arc<[u8]>,
-        generations: Vec<Arc<Generation>>,
-    ) -> Snapshot {
-        Snapshot { cause, format, suppressed, head, generations }
+    pub(super) fn new(cause: Cause, format: Format, suppressed: u64, kept: Kept) -> Snapshot {
+        Snapshot { cause, format, suppressed, kept }
     }
 
     /// Why it was taken.
@@ -75,11 +67,12 @@ impl Snapshot {
 
     /// What is in it.
     pub fn summary(&self) -> Summary {
-        let sum = |of: fn(&Generation) -> u64| self.generations.iter().map(|generation| of(generation)).sum();
+        let sum =
+            |of: fn(&Generation) -> u64| self.kept.generations.iter().map(|generation| of(generation)).sum();
         Summary {
             events: sum(|generation| generation.events),
             dropped: sum(|generation| generation.lost),
-            bytes: self.head.len() as u64 + sum(|generation| generation.bytes.len() as u64),
+            bytes: self.kept.head.len() as u64 + sum(|generation| generation.bytes.len() as u64),
             suppressed: self.suppressed,
         }
     }
@@ -95,8 +88,8 @@ impl Snapshot {
     }
 
     pub(super) fn write(&self, w: &mut impl io::Write) -> io::Result<()> {
-        w.write_all(&self.head)?;
-        self.generations.iter().try_for_each(|generation| w.write_all(&generation.bytes))
+        w.write_all(&self.kept.head)?;
+        self.kept.generations.iter().try_for_each(|generation| w.write_all(&generation.bytes))
     }
 }
 

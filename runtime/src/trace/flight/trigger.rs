@@ -5,11 +5,11 @@ use std::panic::{self, AssertUnwindSafe, PanicHookInfo};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
-use std::sync::{Arc, Once};
+use std::sync::{Arc, Weak};
 use std::thread;
 use std::time::Duration;
 
-use super::ring::{Bounds, Ring};
+use super::ring::{Bounds, Kept, Ring};
 use super::{Cause, Format, Snapshot};
 use crate::error::Result;
 use crate::fork::Lock;
@@ -132,17 +132,24 @@ impl Shared {
 
     /// What is complete now.
     pub(super) fn present(&self, cause: Cause) -> Snapshot {
-        let (head, generations) = self.ring.lock().all();
-        Snapshot::new(cause, self.format, self.suppressed.load(Relaxed), head, generations)
+        self.of(cause, self.ring.lock().all())
+    }
+
+    fn of(&self, cause: Cause, kept: Kept) -> Snapshot {
+        Snapshot::new(cause, self.format, self.suppressed.load(Relaxed), kept)
     }
 
     /// All that happened before now; or, if the hub does not answer for long, what is complete.
     pub(super) fn snapshot(&self, cause: Cause, patience: Duration) -> Snapshot {
-        if let Some(answered) = hub::cut(self.session.load(Relaxed)) {
-            // It is our own wait.
-            _ = local::with(|local| local.aside(|| answered.recv_timeout(patience)));
+        let asked = hub::cut(self.session.load(Relaxed));
+        // It is our own wait.
+        let wait = |answer: Receiver<Option<Kept>>| {
+            local::with(|local| local.aside(|| answer.recv_timeout(patience))).ok()
+        };
+        match asked.and_then(wait).flatten() {
+            Some(kept) => self.of(cause, kept),
+            None => self.present(cause),
         }
-        self.present(cause)
     }
 
     /// Has the snapshot of a trigger that was admitted delivered.
@@ -308,19 +315,28 @@ pub(in super::super) fn after_fork_in_child() {
     std::mem::forget(std::mem::take(&mut *RECORDERS.lock()));
 }
 
+/// What the panic hook has, as long as it is one: whoever sets another one drops it, or calls it.
+static HOOK: Lock<Weak<()>> = Lock::new(Weak::new());
+
 /// Has panics seen, after whatever was to be done about them has been done.
 pub(super) fn hook_panics() -> Result<()> {
-    static ONCE: Once = Once::new();
     if thread::panicking() {
         return Err(io::Error::other("a thread that panics cannot set a panic hook").into());
     }
-    ONCE.call_once(|| {
-        let before = panic::take_hook();
-        panic::set_hook(Box::new(move |info| {
-            before(info);
-            panicked(info);
-        }));
-    });
+    let is_there = Arc::new(());
+    {
+        let mut hook = HOOK.lock();
+        if hook.upgrade().is_some() {
+            return Ok(());
+        }
+        *hook = Arc::downgrade(&is_there);
+    }
+    let before = panic::take_hook();
+    panic::set_hook(Box::new(move |info| {
+        let _is_there = &is_there;
+        before(info);
+        panicked(info);
+    }));
     Ok(())
 }
 

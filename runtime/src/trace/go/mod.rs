@@ -555,10 +555,13 @@ impl Encoder for Go {
         self.happened(event.thread, event.what, &mut To { tables, out });
     }
 
-    fn end_generation(&mut self, time: u64, tables: &mut dyn Tables, out: &mut Vec<u8>) {
+    fn end_generation(&mut self, time: u64, _: &mut dyn Tables, out: &mut Vec<u8>) {
         self.time = self.time.max(self.zero + time);
         let next = Dictionary::new(self.words.generation() + 1, self.time);
         self.write_generation(next, out);
+    }
+
+    fn begin_generation(&mut self, tables: &mut dyn Tables, out: &mut Vec<u8>) {
         self.say_all(tables, out);
     }
 
@@ -575,6 +578,6 @@ impl Encoder for Go {
     }
 
     fn finish(&mut self, _: &mut dyn Tables, _: &mut Vec<u8>) {
-        // The generation that was begun has nothing in it: it is not written.
+        // All generations have been written.
     }
 }
