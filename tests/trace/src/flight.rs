@@ -14,6 +14,14 @@ use crate::{Trace, count, perfetto};
 /// # Panics
 /// If `f` does, or does not end within two minutes.
 pub fn alone(f: impl FnOnce() + Send + 'static) {
+    alone_for(Duration::from_secs(120), f);
+}
+
+/// The same, within another time.
+///
+/// # Panics
+/// If `f` does, or does not end by then.
+pub fn alone_for(time: Duration, f: impl FnOnce() + Send + 'static) {
     static ALONE: std::sync::Mutex<()> = std::sync::Mutex::new(());
     let _alone = ALONE.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     let (done, end) = mpsc::channel();
@@ -21,7 +29,7 @@ pub fn alone(f: impl FnOnce() + Send + 'static) {
         f();
         _ = done.send(());
     });
-    match end.recv_timeout(Duration::from_secs(120)) {
+    match end.recv_timeout(time) {
         Err(mpsc::RecvTimeoutError::Timeout) => panic!("it does not end"),
         _ => test.join().unwrap_or_else(|why| panic::resume_unwind(why)),
     }
