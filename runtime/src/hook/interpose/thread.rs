@@ -47,7 +47,7 @@ struct Pending {
     by: Noted<Creator>,
 }
 
-/// As many threads as can be on their way at a time; those beyond are not noted. In a forked child those stay taken that
+/// As many threads as can be on their way at a time; those beyond are counted, and not noted. In a forked child those stay taken that
 /// other threads had taken.
 static PENDING: [Pending; 1024] = [const {
     Pending {
@@ -73,6 +73,8 @@ pub(super) fn creates(start: *mut c_void, argument: *mut c_void) -> Option<*mut 
                 pending.argument.store(argument, Relaxed);
                 pending.by.set(Some(by));
                 thread::starting();
+            } else {
+                thread::starting_unnoted();
             }
         }
         drop(inside);
@@ -108,4 +110,23 @@ pub(super) unsafe extern "C" fn begins(pending: *mut c_void) -> Begin {
         None => thread::not_started(),
     }
     begin
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn threads_beyond_those_that_can_be_on_their_way_are_told() {
+        let taken: Vec<_> = PENDING.iter().filter(|pending| !pending.taken.swap(true, Acquire)).collect();
+        assert!(creates(ptr::null_mut(), ptr::null_mut()).is_none());
+        taken.iter().for_each(|pending| pending.taken.store(false, Release));
+        let mut text = Vec::new();
+        crate::profile::lookup("threadcreate").unwrap().write_to(&mut text, 1).unwrap();
+        let text = String::from_utf8(text).unwrap();
+        // Others' threads may be among them.
+        assert!(text.lines().any(|line| line.contains("threads that were not noted: too many")), "{text}");
+        let given = creates(ptr::null_mut(), ptr::null_mut()).expect("there is room again");
+        not_created(given);
+    }
 }

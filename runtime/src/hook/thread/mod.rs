@@ -7,7 +7,7 @@
 mod builder;
 mod table;
 
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::time::{Duration, SystemTime};
 
 pub use builder::{Builder, spawn};
@@ -45,6 +45,15 @@ pub(crate) fn creator(frames: &Frames) -> Option<&'static Creator> {
 /// A thread is about to be started.
 pub(crate) fn starting() {
     STARTING.fetch_add(1, Relaxed);
+}
+
+/// Threads that were started while too many others were, so that nobody notes by whom.
+static TOO_MANY: AtomicU64 = AtomicU64::new(0);
+
+/// A thread is about to be started, and too many others are.
+#[cfg(profiled_interpose)]
+pub(crate) fn starting_unnoted() {
+    TOO_MANY.fetch_add(1, Relaxed);
 }
 
 /// It was not.
@@ -143,8 +152,14 @@ fn comments() -> Vec<String> {
         0 => None,
         n => Some(format!("{n} threads that were not noted: the table was full")),
     };
+    let too_many = match TOO_MANY.load(Relaxed) {
+        0 => None,
+        n => Some(format!(
+            "{n} threads that were not noted: too many others were on their way when they were started"
+        )),
+    };
     let interpose = interpose::comments().take(1);
-    interpose.chain([known]).chain(lost).chain(label::losses()).collect()
+    interpose.chain([known]).chain(lost).chain(too_many).chain(label::losses()).collect()
 }
 
 static THREADCREATE: Profile =
