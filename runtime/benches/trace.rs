@@ -149,7 +149,7 @@ fn main() {
     let team = &Team::new(2);
     let slices = copies!(spanned_loop: 1 2 3 4).map(|(plain, with)| {
         let (plain, with): (Job, Job) = (Arc::new(plain), Arc::new(with));
-        (move |n| team.run(&plain, n), move |n| team.run(&with, n))
+        (move |n| team.run_abreast(&plain, n), move |n| team.run_abreast(&with, n))
     });
     let pairs: Vec<_> = slices.iter().map(|(without, with)| Pair { with, without }).collect();
     // Long slices: threads do not start together.

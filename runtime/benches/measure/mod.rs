@@ -10,7 +10,8 @@
 //! as `cargo test --benches` runs them, everything is done once and nothing is measured.
 #![allow(dead_code, reason = "no bench uses all of it")]
 use std::hint::black_box;
-use std::sync::{Arc, Barrier, Mutex};
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, Barrier, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
 /// Runs its workload so many times and tells how long that took.
@@ -218,6 +219,9 @@ pub(crate) struct Team {
     barrier: Arc<Barrier>,
     job: Arc<Mutex<(Option<Job>, u64)>>,
     times: Arc<Mutex<Vec<(Instant, Instant)>>>,
+    threads: usize,
+    /// When the last one of the run before did.
+    ended: Mutex<Option<Instant>>,
 }
 
 impl Team {
@@ -226,6 +230,8 @@ impl Team {
             barrier: Arc::new(Barrier::new(threads + 1)),
             job: Arc::new(Mutex::new((None, 0))),
             times: Arc::default(),
+            threads,
+            ended: Mutex::new(None),
         };
         for _ in 0..threads {
             let (barrier, job, times) = (team.barrier.clone(), team.job.clone(), team.times.clone());
@@ -245,6 +251,25 @@ impl Team {
         team
     }
 
+    /// The same for what threads do side by side and not to one another: the clock starts when all of them run. Those that are
+    /// woken at once may well begin on one processor, one after the other, and slices are over before that ends.
+    pub(crate) fn run_abreast(&self, job: &Job, repetitions: u64) -> Duration {
+        let (all, start) = (self.threads, Arc::new(OnceLock::new()));
+        let (here, job, begins) = (Arc::new(AtomicUsize::new(0)), job.clone(), start.clone());
+        let met: Job = Arc::new(move |repetitions| {
+            here.fetch_add(1, Relaxed);
+            while here.load(Relaxed) < all {
+                std::hint::spin_loop();
+            }
+            let start = *begins.get_or_init(|| Instant::now() + Duration::from_micros(100));
+            while Instant::now() < start {}
+            job(repetitions);
+        });
+        _ = self.run(&met, repetitions);
+        let end = self.ended.lock().unwrap().take().unwrap();
+        end - *start.get().unwrap()
+    }
+
     /// Has each thread do `job` so many times; gives the time from the first start to the last end.
     pub(crate) fn run(&self, job: &Job, repetitions: u64) -> Duration {
         *self.job.lock().unwrap() = (Some(job.clone()), repetitions);
@@ -254,6 +279,7 @@ impl Team {
         let start = times.iter().map(|both| both.0).min().unwrap();
         let end = times.iter().map(|both| both.1).max().unwrap();
         times.clear();
+        *self.ended.lock().unwrap() = Some(end);
         end - start
     }
 }

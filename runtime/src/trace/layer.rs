@@ -87,6 +87,11 @@ impl Layer {
         self
     }
 
+    /// Which layer it is, where it was put: spans of two subscribers may have one number.
+    fn of(&self, span: &Id) -> Which {
+        Which { layer: std::ptr::from_ref(self).addr(), span: span.into_u64() }
+    }
+
     fn takes(&self, field: &Field) -> bool {
         self.labels.iter().any(|name| **name == *field.name())
     }
@@ -101,11 +106,8 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> tracing_subscriber::Layer<S> for La
                 span.extensions_mut().replace(Labels(chosen.set));
             }
         }
-        if record::is_on()
-            && let Some(span) = context.span(id)
-            && span.parent().is_none()
-        {
-            task_of_root(&span);
+        if record::is_on() {
+            with_here(|here| self.opened(here, attributes, id, &context));
         }
     }
 
@@ -114,6 +116,7 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> tracing_subscriber::Layer<S> for La
             return;
         }
         let Some(span) = context.span(id) else { return };
+        _ = with_here(|here| here.opened = None);
         let known = span.extensions().get::<Labels>().map(|labels| labels.0.copy());
         let mut chosen = Chosen { layer: self, set: known.unwrap_or(Set::empty()) };
         // Nobody's lock is held: values are formatted here.
@@ -121,7 +124,7 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> tracing_subscriber::Layer<S> for La
         if !chosen.set.is_empty() {
             span.extensions_mut().replace(Labels(chosen.set));
             if context.current_span().id() == Some(id) {
-                with_entered(|entered| relabel(entered, &span));
+                with_here(|here| relabel(&mut here.entered, self.of(id), &span));
             }
         }
     }
@@ -130,7 +133,7 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> tracing_subscriber::Layer<S> for La
         if record::is_on() {
             let task = match event.parent() {
                 Some(parent) => {
-                    let of = |span| with_entered(|entered| task_of(&span, entered));
+                    let of = |span| with_here(|here| task_of(&span, self.of(parent).layer, &here.entered));
                     context.span(parent).and_then(of).unwrap_or(0)
                 }
                 None if event.is_root() => 0,
@@ -141,19 +144,18 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> tracing_subscriber::Layer<S> for La
     }
 
     fn on_enter(&self, id: &Id, context: Context<'_, S>) {
-        if (record::is_on() || !self.labels.is_empty())
-            && let Some(span) = context.span(id)
-        {
-            with_entered(|entered| enter(entered, &span, !self.labels.is_empty()));
+        if record::is_on() || !self.labels.is_empty() {
+            with_here(|here| self.enter(here, id, &context));
         }
     }
 
     fn on_exit(&self, id: &Id, _: Context<'_, S>) {
-        with_entered(|entered| exit(entered, id.into_u64()));
+        with_here(|here| here.exit(self.of(id)));
     }
 
     fn on_close(&self, id: Id, context: Context<'_, S>) {
         if record::is_on()
+            && !with_here(|here| here.closed(self.of(&id))).unwrap_or(false)
             && let Some(span) = context.span(&id)
         {
             let has_task = span.extensions().get::<Life>().is_some();
@@ -176,77 +178,165 @@ struct Life {
 /// What a span has whose fields are labels: its own, and no others'.
 struct Labels(Set);
 
+/// A span, by its number, and whose that is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Which {
+    layer: usize,
+    span: u64,
+}
+
 /// A span that is entered on this thread.
 struct Entered {
-    span: u64,
+    which: Which,
     name: &'static str,
     /// In which recording the region began, or 0: it has none.
     recording: u32,
     task: TaskId,
     /// The task that the thread was in before.
     around: TaskId,
+    is_child: bool,
     labels: Option<Held>,
 }
 
+/// A span that was opened on this thread, and nothing was entered or exited since: what entering it needs, without asking
+/// the registry, which takes as long as all the rest.
+#[derive(Clone, Copy)]
+struct Opened {
+    which: Which,
+    name: &'static str,
+    recording: u32,
+    task: TaskId,
+    is_child: bool,
+}
+
+/// What a thread keeps.
+struct Here {
+    /// Spans of which something has to end, the innermost last.
+    entered: Vec<Entered>,
+    opened: Option<Opened>,
+    /// What was exited last, if it has no task that ends when it is closed.
+    exited_child: Option<Which>,
+}
+
 thread_local! {
-    /// Those of which something has to end, the innermost last.
-    static ENTERED: RefCell<Vec<Entered>> = const { RefCell::new(Vec::new()) };
+    static HERE: RefCell<Here> =
+        const { RefCell::new(Here { entered: Vec::new(), opened: None, exited_child: None }) };
 }
 
 /// `None` where a thread is about to be gone. Nothing of the program's runs in `f`.
 #[inline]
-fn with_entered<R>(f: impl FnOnce(&mut Vec<Entered>) -> R) -> Option<R> {
-    ENTERED
-        .try_with(|entered| entered.try_borrow_mut().ok().map(|mut entered| f(&mut entered)))
-        .ok()
-        .flatten()
+fn with_here<R>(f: impl FnOnce(&mut Here) -> R) -> Option<R> {
+    HERE.try_with(|here| here.try_borrow_mut().ok().map(|mut here| f(&mut here))).ok().flatten()
 }
 
-fn enter<S: for<'a> LookupSpan<'a>>(entered: &mut Vec<Entered>, span: &SpanRef<'_, S>, labels: bool) {
-    let recording = record::recording();
-    let labels = if labels { labels_of(span, entered) } else { None };
-    if recording == 0 && labels.is_none() {
-        return;
+impl Layer {
+    /// A span is opened while somebody records. The task of a root begins.
+    fn opened<S: Subscriber + for<'a> LookupSpan<'a>>(
+        &self,
+        here: &mut Here,
+        attributes: &Attributes<'_>,
+        id: &Id,
+        context: &Context<'_, S>,
+    ) {
+        let (which, recording) = (self.of(id), record::recording());
+        (here.opened, here.exited_child) = (None, None);
+        // What the thread is in is the parent, or below it what a filter hides.
+        let parent = here.entered.last().filter(|_| attributes.is_contextual());
+        let (task, is_child) = match parent {
+            Some(last) if last.recording == recording && last.which.layer == which.layer => (last.task, true),
+            _ => {
+                let Some(span) = context.span(id) else { return };
+                let is_child = span.parent().is_some();
+                // That of a child begins when it is entered, and most are asked nothing more.
+                if is_child {
+                    return;
+                }
+                (task_of_root(&span), false)
+            }
+        };
+        // Labels are of spans, and asked of those.
+        if self.labels.is_empty() {
+            let name = attributes.metadata().name();
+            here.opened = Some(Opened { which, name, recording, task, is_child });
+        }
     }
-    let (mut task, mut around) = (0, 0);
-    if recording != 0 {
-        task = task_of(span, entered);
-        around = record::set_task(task);
-        record::region_begins(task, span.name());
+
+    fn enter<S: Subscriber + for<'a> LookupSpan<'a>>(
+        &self,
+        here: &mut Here,
+        id: &Id,
+        context: &Context<'_, S>,
+    ) {
+        let (which, recording) = (self.of(id), record::recording());
+        here.exited_child = None;
+        let opened =
+            here.opened.take().filter(|opened| opened.which == which && opened.recording == recording);
+        let mut labels = None;
+        let (name, task, is_child) = match opened {
+            Some(opened) => (opened.name, opened.task, opened.is_child),
+            None => {
+                let Some(span) = context.span(id) else { return };
+                if !self.labels.is_empty() {
+                    labels = labels_of(&span, which.layer, &here.entered);
+                }
+                match recording {
+                    0 if labels.is_none() => return,
+                    0 => (span.name(), 0, false),
+                    _ => (span.name(), task_of(&span, which.layer, &here.entered), span.parent().is_some()),
+                }
+            }
+        };
+        let mut around = 0;
+        if recording != 0 {
+            around = record::set_task(task);
+            record::region_begins(task, name);
+        }
+        here.entered.push(Entered { which, name, recording, task, around, is_child, labels });
     }
-    entered.push(Entered { span: span.id().into_u64(), name: span.name(), recording, task, around, labels });
 }
 
-#[inline]
-fn exit(entered: &mut Vec<Entered>, span: u64) {
-    let Some(at) = entered.iter().rposition(|entered| entered.span == span) else { return };
-    let last = entered.remove(at);
-    if last.recording == 0 {
-        return;
+impl Here {
+    /// Whether it is known to have no task that ends now.
+    fn closed(&mut self, which: Which) -> bool {
+        // Another span may have its number next.
+        _ = self.opened.take_if(|opened| opened.which == which);
+        self.exited_child.take() == Some(which)
     }
-    let recording = record::recording();
-    let after = &mut entered[at..];
-    match after.iter_mut().find(|entered| entered.recording != 0) {
-        None => _ = record::set_task(last.around),
-        Some(next) => next.around = last.around,
-    }
-    if last.recording == recording {
-        // What was entered after it goes on: regions are nested, so each ends, and begins anew.
-        let going_on = || after.iter().filter(|entered| entered.recording == recording);
-        going_on().for_each(|_| record::region_ends());
-        record::region_ends();
-        going_on().for_each(|entered| record::region_begins(entered.task, entered.name));
+
+    #[inline]
+    fn exit(&mut self, which: Which) {
+        self.opened = None;
+        let Some(at) = self.entered.iter().rposition(|entered| entered.which == which) else { return };
+        let last = self.entered.remove(at);
+        if last.recording == 0 {
+            return;
+        }
+        self.exited_child = last.is_child.then_some(which);
+        let recording = record::recording();
+        let after = &mut self.entered[at..];
+        match after.iter_mut().find(|entered| entered.recording != 0) {
+            None => _ = record::set_task(last.around),
+            Some(next) => next.around = last.around,
+        }
+        if last.recording == recording {
+            // What was entered after it goes on: regions are nested, so each ends, and begins anew.
+            let going_on = || after.iter().filter(|entered| entered.recording == recording);
+            going_on().for_each(|_| record::region_ends());
+            record::region_ends();
+            going_on().for_each(|entered| record::region_begins(entered.task, entered.name));
+        }
     }
 }
 
 /// The task that a span belongs to, which is its root's.
-fn task_of<S: for<'a> LookupSpan<'a>>(span: &SpanRef<'_, S>, entered: &[Entered]) -> TaskId {
+fn task_of<S: for<'a> LookupSpan<'a>>(span: &SpanRef<'_, S>, layer: usize, entered: &[Entered]) -> TaskId {
     let Some(mut above) = span.parent() else { return task_of_root(span) };
     // Mostly the parent is what was entered last.
     let recording = record::recording();
     let last = entered.last().filter(|last| last.recording == recording);
     loop {
-        if let Some(last) = last.filter(|last| last.span == above.id().into_u64()) {
+        let which = Which { layer, span: above.id().into_u64() };
+        if let Some(last) = last.filter(|last| last.which == which) {
             return last.task;
         }
         match above.parent() {
@@ -276,19 +366,27 @@ fn task_of_root<S: for<'a> LookupSpan<'a>>(span: &SpanRef<'_, S>) -> TaskId {
 }
 
 /// The labels of a span and of those above it, put in force. `None`: there are none.
-fn labels_of<S: for<'a> LookupSpan<'a>>(span: &SpanRef<'_, S>, entered: &[Entered]) -> Option<Held> {
+fn labels_of<S: for<'a> LookupSpan<'a>>(
+    span: &SpanRef<'_, S>,
+    layer: usize,
+    entered: &[Entered],
+) -> Option<Held> {
     let mut set = None;
-    gather(span, entered, &mut set);
+    gather(span, layer, entered, &mut set);
     set.map(|set| Held::new(&set))
 }
 
 /// From the root on, without what is in force on this thread already.
-fn gather<S: for<'a> LookupSpan<'a>>(span: &SpanRef<'_, S>, entered: &[Entered], set: &mut Option<Set>) {
+fn gather<S: for<'a> LookupSpan<'a>>(
+    span: &SpanRef<'_, S>,
+    layer: usize,
+    entered: &[Entered],
+    set: &mut Option<Set>,
+) {
     if let Some(above) = span.parent() {
-        let is_in_force =
-            |entered: &Entered| entered.labels.is_some() && entered.span == above.id().into_u64();
-        if !entered.iter().any(is_in_force) {
-            gather(&above, entered, set);
+        let which = Which { layer, span: above.id().into_u64() };
+        if !entered.iter().any(|entered| entered.labels.is_some() && entered.which == which) {
+            gather(&above, layer, entered, set);
         }
     }
     if let Some(Labels(own)) = span.extensions().get::<Labels>() {
@@ -297,13 +395,14 @@ fn gather<S: for<'a> LookupSpan<'a>>(span: &SpanRef<'_, S>, entered: &[Entered],
 }
 
 /// A span that is current has other labels from now on.
-fn relabel<S: for<'a> LookupSpan<'a>>(entered: &mut Vec<Entered>, span: &SpanRef<'_, S>) {
-    let id = span.id().into_u64();
-    let labels = labels_of(span, entered);
-    match entered.iter_mut().rfind(|entered| entered.span == id) {
+fn relabel<S: for<'a> LookupSpan<'a>>(entered: &mut Vec<Entered>, which: Which, span: &SpanRef<'_, S>) {
+    let labels = labels_of(span, which.layer, entered);
+    match entered.iter_mut().rfind(|entered| entered.which == which) {
         Some(entered) => entered.labels = labels,
         None => {
-            entered.push(Entered { span: id, name: span.name(), recording: 0, task: 0, around: 0, labels });
+            let name = span.name();
+            let is_child = span.parent().is_some();
+            entered.push(Entered { which, name, recording: 0, task: 0, around: 0, is_child, labels });
         }
     }
 }

@@ -226,7 +226,7 @@ fn main() {
     for (name, with, recorded, target) in PEERS {
         let recording = recorded.begin();
         let (with, without): (Job, Job) = (Arc::new(with), Arc::new(plain_loop));
-        let (with, without) = (|n| team.run(&with, n), |n| team.run(&without, n));
+        let (with, without) = (|n| team.run_abreast(&with, n), |n| team.run_abreast(&without, n));
         let pairs = [Pair { with: &with, without: &without }];
         table.row_of(&format!("on two threads: {name}"), target, LONG, PAIRS / 8, &pairs, &long_pause);
         drop(recording);

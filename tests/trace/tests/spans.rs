@@ -505,6 +505,54 @@ fn nothing_is_formatted_or_allocated_while_nobody_records() {
 }
 
 #[test]
+fn a_layer_without_labels_says_the_same() {
+    let _alone = alone();
+    let subscriber = tracing_subscriber::registry().with(profiled::tracing::layer());
+    let (trace, summary) = tracing::subscriber::with_default(subscriber, || {
+        record(|| {
+            checkout();
+            let (first, second) = (info_span!("first"), info_span!("second"));
+            first.in_scope(|| info!("in the first"));
+            // Opened in the one, and entered in the other.
+            let child = first.in_scope(|| info_span!("child"));
+            second.in_scope(|| child.in_scope(|| info!("in the first, too")));
+            second.in_scope(|| {
+                let explicit = info_span!(parent: &first, "explicit");
+                explicit.in_scope(|| info!("in the first, after all"));
+                let root = info_span!(parent: None, "root");
+                root.in_scope(|| drop(info_span!("never")));
+            });
+        })
+    });
+    assert_eq!(summary.dropped, 0);
+    let text = trace.parsed();
+    let begun: Vec<String> = regions(&text).into_iter().filter(|region| region.starts_with('+')).collect();
+    let names =
+        ["checkout", "pay", "pay", "pay", "first", "first", "second", "child", "second", "explicit", "root"];
+    assert_eq!(begun, names.map(|name| format!("+{name}")), "{text}");
+    assert_eq!(begun.len() * 2, regions(&text).len(), "{text}");
+    let task = |name: &str| {
+        let found = lines(&text, &["TaskBegin", &format!("Type=\"{name}\"")]);
+        assert_eq!(found.len(), 1, "{name} in {text}");
+        value(found[0], "ID")
+    };
+    assert_eq!((count(&text, &["TaskBegin"]), count(&text, &["TaskEnd"])), (4, 4), "{text}");
+    for (of, region) in [
+        ("checkout", "pay"),
+        ("first", "child"),
+        ("first", "explicit"),
+        ("second", "second"),
+        ("root", "root"),
+    ] {
+        let found = lines(&text, &["RegionBegin", &format!("Type=\"{region}\"")]);
+        assert!(found.iter().all(|line| value(line, "Task") == task(of)), "{region} in {text}");
+    }
+    for message in lines(&text, &["Log", "INFO in the first"]) {
+        assert_eq!(value(message, "Task"), task("first"), "{text}");
+    }
+}
+
+#[test]
 fn polls_by_hand_are_regions_each() {
     let _alone = alone();
     let (trace, _) = record(|| {
