@@ -34,6 +34,7 @@ def waits(folder):
     others = [row for row in found if row[0] != "wait: Mutex shop/stock" or row[3] != "unlock" or int(row[1]) < 50]
     if others or not any(row[4] == "reports" and row[2].startswith("shop-") for row in found):
         return f"{found}"
+    return None
 
 
 def holder(folder):
@@ -61,8 +62,9 @@ def main():
         check("go tool trace: the requests waited in `reserve`", synchronized, folder)
         check("Perfetto: for the lock that `reports` had", waits, folder)
         check("Perfetto: in `report`", holder, folder)
-    check.end()
+    print(f"test result: {check.passed} passed; {check.failed} failed", flush=True)
+    return 1 if check.failed else 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())
