@@ -3,13 +3,14 @@
 #![allow(missing_docs)]
 use std::collections::BTreeMap;
 use std::hint::black_box;
+use std::io::{Read as _, Write as _};
 use std::net::SocketAddr;
 use std::sync::LazyLock;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use profiled::sync::Mutex;
-use profiled_test_http::{Answer, ask, get};
+use profiled_test_http::{Answer, ask, connect, get, head};
 use profiled_test_reader::Profile;
 
 #[global_allocator]
@@ -48,13 +49,14 @@ fn told(answer: &Answer) -> String {
 
 /// Go's answers. Without a method it is GET; paths are below `/debug/pprof/`.
 const GO: &[(&str, &str)] = &[
-    // Its own tests' table, but for the trace.
+    // Its own tests' table.
     ("%3Cscript%3Escripty%3Cscript%3E", "404 Unknown profile"),
     ("heap", "200 \"heap\""),
     ("heap?debug=1", "200 text"),
     ("cmdline", "200 text"),
     ("profile?seconds=1", "200 \"profile\""),
     ("symbol", "200 text"),
+    ("trace", "200 \"trace\""),
     ("mutex", "200 \"mutex\""),
     ("block?seconds=1", "200 \"block-delta\""),
     ("goroutine?seconds=1", "200 \"goroutine-delta\""),
@@ -71,6 +73,8 @@ const GO: &[(&str, &str)] = &[
     ("HEAD heap", "200 \"heap\""),
     ("HEAD cmdline", "200 text"),
     ("HEAD profile?seconds=2", "200 \"profile\", after 2 s"),
+    ("HEAD trace?seconds=2", "200 \"trace\", after 2 s"),
+    ("POST trace?seconds=1", "405 Method Not Allowed"),
     // Names.
     ("Heap", "404 Unknown profile"),
     ("heap/", "404 Unknown profile"),
@@ -118,6 +122,16 @@ const GO: &[(&str, &str)] = &[
     ("profile?seconds=0.5", "200 \"profile\", after 30 s"),
     ("profile?seconds=99999999999", "200 \"profile\", at once"),
     ("profile?seconds=1 beside another", "500 Could not enable CPU profiling: cpu profiling already in use"),
+    // The trace.
+    ("trace?seconds=1", "200 \"trace\""),
+    ("trace?seconds=0.2", "200 \"trace\""),
+    ("trace?seconds=0.2&seconds=abc", "200 \"trace\""),
+    ("trace?seconds=0.2&debug=1", "200 \"trace\""),
+    ("trace?seconds=abc", "200 \"trace\", after 1 s"),
+    ("trace?seconds=0", "200 \"trace\", after 1 s"),
+    ("trace?seconds=-1", "200 \"trace\", after 1 s"),
+    ("trace?seconds=NaN", "200 \"trace\", at once"),
+    ("trace?seconds=1 beside another", "500 Could not enable tracing: execution tracer already enabled"),
 ];
 
 /// Why an answer of ours is another one.
@@ -131,7 +145,7 @@ enum Why {
     Seconds,
     /// A state is told as it is at the end of the time, of every profile: Parca leaks the parameter to all.
     State,
-    /// Any number of profiles at once.
+    /// Any number of profiles, and of traces, at once.
     Shared,
     /// Where Go has no such page: what CPU sampling has seen so far, or sees in that time.
     More,
@@ -193,6 +207,28 @@ const DIFFERENCES: &[(&str, Why, &str)] = &[
         "400 invalid value for \"seconds\": \"99999999999\" - must be a positive number of at most 300",
     ),
     ("profile?seconds=1 beside another", Why::Shared, "200 \"profile\""),
+    ("trace?seconds=1 beside another", Why::Shared, "200 \"trace\""),
+    ("HEAD trace?seconds=2", Why::Defect, "200 \"trace\""),
+    (
+        "trace?seconds=abc",
+        Why::Named,
+        "400 invalid value for \"seconds\": \"abc\" - must be a positive number of at most 300",
+    ),
+    (
+        "trace?seconds=0",
+        Why::Named,
+        "400 invalid value for \"seconds\": \"0\" - must be a positive number of at most 300",
+    ),
+    (
+        "trace?seconds=-1",
+        Why::Named,
+        "400 invalid value for \"seconds\": \"-1\" - must be a positive number of at most 300",
+    ),
+    (
+        "trace?seconds=NaN",
+        Why::Named,
+        "400 invalid value for \"seconds\": \"NaN\" - must be a positive number of at most 300",
+    ),
 ];
 
 /// Sends one of the requests as they stand in the table.
@@ -242,6 +278,30 @@ fn whatever_go_answers_and_what_we_answer_instead() {
     assert!(allowed.is_empty(), "not in Go's table: {allowed:?}");
 }
 
+/// As in Go: a trace flows while it is recorded, so that its length is not known before; a second, if nothing is said.
+#[test]
+fn a_trace_comes_as_it_is_recorded() {
+    for (page, least) in [("trace?seconds=0.2", 0.2), ("trace", 1.0)] {
+        let begin = Instant::now();
+        let mut stream = connect(*SERVER);
+        write!(stream, "GET /debug/pprof/{page} HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
+        let head = head(&mut stream).unwrap();
+        assert_eq!((head.header("transfer-encoding"), head.header("content-length")), ("chunked", ""));
+        let mut body = Vec::new();
+        while !body.ends_with(b"\r\n0\r\n\r\n") {
+            let mut some = [0; 4096];
+            let bytes = stream.read(&mut some).unwrap();
+            assert!(bytes > 0, "it ends before its end");
+            body.extend_from_slice(&some[..bytes]);
+        }
+        let took = begin.elapsed().as_secs_f64();
+        assert!((least..10.0).contains(&took), "{page}: {took}");
+        // Behind the length of the first chunk is what Go's format begins with.
+        let first = &body[body.windows(2).position(|two| two == b"\r\n").unwrap() + 2..];
+        assert!(first.starts_with(b"go 1."), "{:?}", String::from_utf8_lossy(&first[..16]));
+    }
+}
+
 /// The time that it takes is what was asked for, and nothing in the case of HEAD.
 #[test]
 fn a_window_takes_its_time_and_head_none() {
@@ -250,6 +310,7 @@ fn a_window_takes_its_time_and_head_none() {
         ("GET heap?seconds=0.5", 0.5, 10.0),
         ("GET goroutine?seconds=0.5", 0.5, 10.0),
         ("HEAD profile?seconds=100", 0.0, 10.0),
+        ("HEAD trace?seconds=100", 0.0, 10.0),
         ("GET profile?seconds=301", 0.0, 10.0),
     ] {
         let begin = Instant::now();

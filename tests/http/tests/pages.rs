@@ -169,7 +169,11 @@ fn what_is_well_said_is_accepted() {
 
 #[inline(never)]
 fn takes_many() -> Vec<profiled::Tracked> {
-    (0..9).map(|_| DRAWN.track()).collect()
+    let mut members = Vec::new();
+    for _ in 0..9 {
+        members.push(DRAWN.track());
+    }
+    members
 }
 
 #[inline(never)]
