@@ -500,7 +500,7 @@ fn nothing_is_formatted_or_allocated_while_nobody_records() {
     (0..1000).for_each(|_| work());
     assert_eq!((ALLOCATIONS.get() - before, formatted.load(Relaxed)), (0, 0));
     // As the test can tell.
-    _ = record(|| work());
+    _ = record(work);
     assert!(ALLOCATIONS.get() > before && formatted.load(Relaxed) == 1);
 }
 
