@@ -158,6 +158,11 @@ pub(crate) struct Key {
 }
 
 impl Key {
+    /// The key of `[other]`.
+    pub(crate) fn other() -> Key {
+        Key::of(Stack::other())
+    }
+
     /// The key of a row that has nothing but its stack.
     pub(crate) fn of(stack: Stack) -> Key {
         Key {
@@ -202,7 +207,7 @@ pub(crate) struct Row {
 impl Row {
     /// One `[other]` for all of these. The sums stay.
     pub(crate) fn other<'a>(rows: impl IntoIterator<Item = &'a Row>) -> Row {
-        Row { key: Key::of(Stack::other()), values: sum(rows) }
+        Row { key: Key::other(), values: sum(rows) }
     }
 }
 

@@ -13,7 +13,6 @@ use std::hash::BuildHasher as _;
 use crate::encode::Format;
 use crate::fork::Lock;
 use crate::snapshot::{Key, Row, Snapshot};
-use crate::store::Stack;
 
 /// The most ranks of a profile, which has no more rows of its own. They are given out up to the limits that were asked
 /// for: half a megabyte a profile for the usual one, 8 MB if somebody asks for as many rows as there can be.
@@ -48,7 +47,7 @@ pub(super) fn limit(snapshot: &mut Snapshot, format: Format, rows: usize) {
     }
     let subtracted = format == Format::Pprof && snapshot.meta.cumulative && snapshot.meta.duration.is_none();
     // What the profile itself had no room for is one with what is folded here.
-    let key = Key::of(Stack::other());
+    let key = Key::other();
     let (mut other, mut shown): (Vec<Row>, Vec<Row>) =
         snapshot.rows.drain(..).partition(|row| row.key == key);
     let most = if subtracted { rows.min(MAX_RANKS) - 1 } else { rows - 1 };
@@ -99,6 +98,7 @@ mod tests {
     use super::*;
     use crate::record::{ValueType, pseudo};
     use crate::snapshot::Meta;
+    use crate::store::Stack;
 
     fn snapshot(profile: &'static str, rows: &[(u64, i64)], cumulative: bool) -> Snapshot {
         let value_types = vec![ValueType::new("fakes", "count")];
