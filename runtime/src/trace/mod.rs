@@ -43,6 +43,7 @@ mod hub;
 pub(crate) mod layer;
 mod perfetto;
 mod pin;
+pub(crate) mod polls;
 mod pool;
 mod raw;
 pub(crate) mod record;

@@ -13,6 +13,7 @@ use std::sync::atomic::{
 };
 
 use super::event::{Class, TaskId};
+use super::polls;
 use super::pool::{self, Buffer, ROOM};
 use super::raw::{Kind, MAX_RECORD, Writer};
 use crate::site::FunctionSite;
@@ -34,29 +35,6 @@ static UNTOLD: AtomicU64 = AtomicU64::new(0);
 
 /// The user's task that was made last.
 static LAST_TASK: AtomicU64 = AtomicU64::new(0);
-
-/// What a poll of a future has to ask, in one word: whether anybody records, and below that a byte that `hook::task` has
-/// to itself.
-static OF_POLLS: AtomicU32 = AtomicU32::new(0);
-const TRACED: u32 = 1 << 8;
-
-#[inline(always)]
-pub(crate) fn of_polls() -> u32 {
-    OF_POLLS.load(Relaxed)
-}
-
-/// Whether that says that somebody records.
-#[inline(always)]
-pub(crate) fn is_traced(of_polls: u32) -> bool {
-    of_polls & TRACED != 0
-}
-
-/// Sets the byte below, and gives what it was.
-pub(crate) fn swap_of_polls(byte: u8) -> u8 {
-    let set = |word| Some(word & !0xff | u32::from(byte));
-    let (Ok(before) | Err(before)) = OF_POLLS.fetch_update(Relaxed, Relaxed, set);
-    before as u8
-}
 
 /// Whether anybody records.
 #[inline(always)]
@@ -80,7 +58,7 @@ pub(super) fn begin() -> u32 {
     UNTOLD.store(0, Relaxed);
     let number = LAST.fetch_add(1, Relaxed).wrapping_add(1).max(1);
     RECORDING.store(number, Relaxed);
-    OF_POLLS.fetch_or(TRACED, Relaxed);
+    polls::set_traced(true);
     number
 }
 
@@ -92,7 +70,7 @@ pub(super) fn next() -> u32 {
 /// Ends it. Events that are being written meanwhile are written.
 pub(super) fn end() {
     RECORDING.store(0, Relaxed);
-    OF_POLLS.fetch_and(!TRACED, Relaxed);
+    polls::set_traced(false);
 }
 
 /// An event is lost, and nobody is there to tell.

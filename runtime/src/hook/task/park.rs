@@ -20,7 +20,7 @@ use crate::stack::{self, Frames};
 use crate::store::Labels;
 use crate::store::bucket::Key;
 use crate::trace::event::Class;
-use crate::trace::record;
+use crate::trace::{polls, record};
 use crate::{clock, label};
 
 /// Whether profiled futures note where they wait.
@@ -50,7 +50,7 @@ pub fn set_stacks(stacks: Stacks) -> Stacks {
         Stacks::Auto => AUTO,
         Stacks::All => ALL,
     };
-    match record::swap_of_polls(mode) {
+    match polls::swap(mode) {
         OFF => Stacks::Off,
         AUTO => Stacks::Auto,
         _ => Stacks::All,
@@ -103,7 +103,7 @@ impl<'a> Polling<'a> {
 }
 
 fn mode() -> u8 {
-    record::of_polls() as u8
+    polls::word() as u8
 }
 
 static POLLING: RawWakerVTable = RawWakerVTable::new(clone_polling, wake_polling, wake_polling, |_| ());

@@ -18,7 +18,7 @@ use crate::hook::function::{self, Start, count, pop, push, push_task, push_task_
 use crate::local::{self, Local};
 use crate::site::FunctionSite;
 use crate::store::bucket::{Bucket, Calls};
-use crate::trace::record;
+use crate::trace::{polls, record};
 
 /// The body of an annotated async function. It adds two words to the future.
 #[doc(hidden)]
@@ -218,7 +218,7 @@ impl<F: Future> Future for Polled<F> {
         let this = unsafe { self.get_unchecked_mut() };
         // In the frame of this poll, whose end walks of the stack find by it.
         let mut mark = MaybeUninit::<Polling<'_>>::uninit();
-        let asked = record::of_polls();
+        let asked = polls::word();
         let (own, mut context);
         let wraps = park::is_wanted(asked, cx.waker());
         let cx = if wraps {
@@ -232,7 +232,7 @@ impl<F: Future> Future for Polled<F> {
             cx
         };
         let mut poll = MaybeUninit::uninit();
-        let quickly = if record::is_traced(asked) { None } else { enter(&this.origin, mark.as_ptr().addr()) };
+        let quickly = if polls::is_traced(asked) { None } else { enter(&this.origin, mark.as_ptr().addr()) };
         let depth = match quickly {
             Some((depth, false)) => Depth(depth),
             Some((depth, true)) => begin_poll(&this.origin, depth, true, &mut poll),
