@@ -251,6 +251,10 @@ impl Team {
         team
     }
 
+    pub(crate) fn threads(&self) -> usize {
+        self.threads
+    }
+
     /// The same for what threads do side by side and not to one another: the clock starts when all of them run. Those that are
     /// woken at once may well begin on one processor, one after the other, and slices are over before that ends.
     pub(crate) fn run_abreast(&self, job: &Job, repetitions: u64) -> Duration {

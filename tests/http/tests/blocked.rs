@@ -26,6 +26,19 @@ fn locks_both(first: &Mutex<u32>, second: &Mutex<u32>, meet: &Barrier) {
     std::hint::black_box((&first, &second));
 }
 
+/// Lets the workers go when the test is over, however it ends: their runtime would wait for them for ever.
+struct Blocked {
+    runtime: Option<tokio::runtime::Runtime>,
+    end: Arc<Barrier>,
+}
+
+impl Drop for Blocked {
+    fn drop(&mut self) {
+        self.end.wait();
+        self.runtime.take().map(tokio::runtime::Runtime::shutdown_background);
+    }
+}
+
 /// All workers are blocked, and two threads are deadlocked: `goroutine?debug=2` names all of them.
 #[test]
 fn who_blocks_the_executor_is_named() {
@@ -51,6 +64,7 @@ fn who_blocks_the_executor_is_named() {
         runtime.spawn(blocks_its_worker(end.clone()));
     }
     until(&|text| text.matches("\"blocked::blocks_its_worker\" [running").count() == 2);
+    let _blocked = Blocked { runtime: Some(runtime), end };
     // Woken, and nobody is there to run it. One that was spawned now is not known yet.
     notify.notify_one();
 
@@ -97,6 +111,4 @@ fn who_blocks_the_executor_is_named() {
     );
     let refused = get(addr, "goroutine?stuck=x");
     assert_eq!(refused.status, 400, "{}", refused.text());
-    end.wait();
-    runtime.shutdown_background();
 }
