@@ -90,19 +90,25 @@ fn load(seed: u32, stop: &AtomicBool) {
     }
 }
 
+/// Has the others stop, whatever happens.
+struct Stop<'a>(&'a AtomicBool);
+
+impl Drop for Stop<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Relaxed);
+    }
+}
+
 /// What `f` gives while four threads do what they can.
 fn loaded<R>(f: impl FnOnce() -> R) -> R {
     let stop = AtomicBool::new(false);
     thread::scope(|scope| {
-        (0..4).for_each(|seed| {
-            _ = scope.spawn({
-                let stop = &stop;
-                move || load(seed, stop)
-            })
-        });
-        let result = f();
-        stop.store(true, Relaxed);
-        result
+        let _stop = Stop(&stop);
+        for seed in 0..4 {
+            let stop = &stop;
+            scope.spawn(move || load(seed, stop));
+        }
+        f()
     })
 }
 
