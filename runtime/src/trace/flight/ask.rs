@@ -63,8 +63,12 @@ pub(crate) fn facts() -> Vec<Fact> {
     vec![
         Fact::now("flight_recorders", "flight recorders that run", all.len() as u32),
         Fact::now("flight_bytes", "bytes of traces that they keep", sum(|status| status.bytes as u64) as f64),
-        Fact::so_far("flight_snapshots", "snapshots of their triggers", sum(|status| status.delivered)),
-        Fact::so_far("flight_failed", "those that could not be delivered", sum(|status| status.failed)),
-        Fact::so_far("flight_suppressed", "triggers that came too soon", sum(|status| status.suppressed)),
+        Fact::so_far("flight_snapshots_total", "snapshots of their triggers", sum(|status| status.delivered)),
+        Fact::so_far("flight_failed_total", "those that could not be delivered", sum(|status| status.failed)),
+        Fact::so_far(
+            "flight_suppressed_total",
+            "triggers that came too soon",
+            sum(|status| status.suppressed),
+        ),
     ]
 }
