@@ -35,7 +35,9 @@ struct Blocked {
 impl Drop for Blocked {
     fn drop(&mut self) {
         self.end.wait();
-        self.runtime.take().map(tokio::runtime::Runtime::shutdown_background);
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
     }
 }
 
