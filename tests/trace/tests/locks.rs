@@ -129,3 +129,65 @@ fn channels_conditions_barriers_and_regions_have_their_own_reasons() {
     assert_eq!(count(&text, &["RegionBegin", "\"db.query\""]), 1);
     assert_eq!(count(&text, &["RegionEnd", "\"db.query\""]), 1);
 }
+
+#[inline(never)]
+fn notifies(condition: &Condvar) {
+    condition.notify_one();
+    std::hint::black_box(());
+}
+
+#[inline(never)]
+fn sends(to: &mpsc::SyncSender<u32>, message: u32) {
+    to.send(message).unwrap();
+    std::hint::black_box(());
+}
+
+#[inline(never)]
+fn receives(from: &mpsc::Receiver<u32>) -> u32 {
+    let message = from.recv().unwrap();
+    std::hint::black_box(message)
+}
+
+/// The one who goes on is on the timeline at the deed of who let it, with that one's stack.
+#[test]
+fn who_notifies_sends_and_receives_is_told_with_its_stack() {
+    let _alone = alone();
+    let (trace, _) = record(|| {
+        let pause = || thread::sleep(Duration::from_millis(20));
+        let pair = Arc::new((Mutex::new(false), Condvar::new()));
+        let (send, receive) = mpsc::sync_channel(1);
+        let theirs = Arc::clone(&pair);
+        let other = thread::spawn(move || {
+            let (lock, condition) = &*theirs;
+            drop(condition.wait_while(lock.lock().unwrap(), |ready| !*ready).unwrap());
+            // Waits for the first, and then has the other side wait for room.
+            assert_eq!(receives(&receive), 1);
+            thread::sleep(Duration::from_millis(40));
+            assert_eq!([receives(&receive), receives(&receive)], [2, 3]);
+        });
+        pause();
+        *pair.0.lock().unwrap() = true;
+        notifies(&pair.1);
+        pause();
+        for message in 1..=3 {
+            sends(&send, message);
+        }
+        other.join().unwrap();
+    });
+    let text = trace.parsed();
+    let lines: Vec<&str> = text.lines().collect();
+    let told = |function: &str| {
+        let is = |at: usize| {
+            lines[at].contains("Waiting->Runnable")
+                && lines[at + 1..]
+                    .iter()
+                    .take(12)
+                    .take_while(|line| !line.starts_with("M="))
+                    .any(|line| line.contains(function))
+        };
+        (0..lines.len()).any(is)
+    };
+    for function in ["locks::notifies", "locks::sends", "locks::receives"] {
+        assert!(told(function), "{function}: {text}");
+    }
+}

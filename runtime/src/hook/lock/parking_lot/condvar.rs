@@ -8,7 +8,7 @@ use std::{fmt, ops};
 use super::family::holder::count;
 use super::{MutexGuard, WaitTimeoutResult, origin};
 use crate::hook::lock::deadlock::Taken;
-use crate::hook::lock::sync::waits;
+use crate::hook::lock::sync::{goes_on, waits};
 use crate::local::held::Access;
 
 /// [`parking_lot::Condvar`](origin::Condvar), whose waits are in the profile `block`: from the call to its return,
@@ -24,15 +24,22 @@ impl Condvar {
         Condvar(origin::Condvar::new())
     }
 
+    /// What tells it from all else.
+    fn place(&self) -> usize {
+        std::ptr::from_ref(&self.0).addr()
+    }
+
     /// Wakes one who waits, and says whether there was one.
     #[inline]
     pub fn notify_one(&self) -> bool {
+        goes_on(Class::Condvar, self.place());
         self.0.notify_one()
     }
 
     /// Wakes all who wait, and says how many.
     #[inline]
     pub fn notify_all(&self) -> usize {
+        goes_on(Class::Condvar, self.place());
         self.0.notify_all()
     }
 
@@ -41,7 +48,7 @@ impl Condvar {
     /// # Panics
     /// If others wait here with another mutex.
     pub fn wait<T: ?Sized>(&self, guard: &mut MutexGuard<'_, T>) {
-        with(guard, |inner| self.0.wait(inner));
+        with(self.place(), guard, |inner| self.0.wait(inner));
     }
 
     /// The same, no longer than until `end`.
@@ -49,7 +56,7 @@ impl Condvar {
     /// # Panics
     /// If others wait here with another mutex.
     pub fn wait_until<T: ?Sized>(&self, guard: &mut MutexGuard<'_, T>, end: Instant) -> WaitTimeoutResult {
-        with(guard, |inner| self.0.wait_until(inner, end))
+        with(self.place(), guard, |inner| self.0.wait_until(inner, end))
     }
 
     /// The same, no longer than for `time`.
@@ -57,7 +64,7 @@ impl Condvar {
     /// # Panics
     /// If others wait here with another mutex.
     pub fn wait_for<T: ?Sized>(&self, guard: &mut MutexGuard<'_, T>, time: Duration) -> WaitTimeoutResult {
-        with(guard, |inner| self.0.wait_for(inner, time))
+        with(self.place(), guard, |inner| self.0.wait_for(inner, time))
     }
 
     /// Waits for as long as the condition holds.
@@ -113,7 +120,7 @@ impl Condvar {
         F: FnMut(&mut T) -> bool,
     {
         let data = Data(std::ptr::from_mut(ops::DerefMut::deref_mut(guard)), condition);
-        with(guard, move |inner| {
+        with(self.place(), guard, move |inner| {
             let mut data = data;
             // SAFETY: the lock is held whenever the condition is asked, and the guard that has the value is borrowed by
             // `with` alone, which does not touch it meanwhile.
@@ -136,6 +143,7 @@ impl<T: ?Sized, F: FnMut(&mut T) -> bool> Data<T, F> {
 
 /// Waits with the guard of the lock beneath.
 fn with<T: ?Sized, R>(
+    place: usize,
     guard: &mut MutexGuard<'_, T>,
     wait: impl FnOnce(&mut origin::MutexGuard<'_, ()>) -> R,
 ) -> R {
@@ -144,7 +152,7 @@ fn with<T: ?Sized, R>(
     raw.meter.release();
     // SAFETY: our guard says that it is locked, and stays the one that unlocks it.
     let mut inner = ManuallyDrop::new(unsafe { raw.lock.make_guard_unchecked() });
-    let result = waits(Class::Condvar, || wait(&mut inner));
+    let result = waits(Class::Condvar, place, || wait(&mut inner));
     count(&raw.meter, raw.meter.ready(), Taken::waiting(Access::Alone));
     result
 }

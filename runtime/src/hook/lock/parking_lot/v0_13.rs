@@ -142,7 +142,7 @@ use ::parking_lot_0_13 as origin;
 
 use super::deadlock::Taken;
 use super::meter::Meter;
-use super::sync::waits;
+use super::sync::{goes_on, waits};
 use super::{AtFirstUse, Lock, Maker, sealed};
 use crate::local::held::Access;
 use crate::site::LockSite;
@@ -181,9 +181,14 @@ pub type Condvar = api::Condvar<RawCondvar>;
 pub struct RawCondvar(origin::RawCondvar);
 
 impl RawCondvar {
+    /// What tells it from all else.
+    fn place(&self) -> usize {
+        std::ptr::from_ref(self).addr()
+    }
+
     fn wait<R>(&self, mutex: &RawMutex, wait: impl FnOnce(&origin::RawCondvar, &origin::RawMutex) -> R) -> R {
         mutex.meter.release();
-        let result = waits(Class::Condvar, || wait(&self.0, mutex.raw()));
+        let result = waits(Class::Condvar, self.place(), || wait(&self.0, mutex.raw()));
         count(&mutex.meter, mutex.meter.ready(), Taken::waiting(Access::Alone));
         result
     }
@@ -202,11 +207,13 @@ unsafe impl api::RawCondvar for RawCondvar {
 
     #[inline]
     fn notify_one(&self) -> bool {
+        goes_on(Class::Condvar, self.place());
         self.0.notify_one()
     }
 
     #[inline]
     fn notify_all(&self) -> usize {
+        goes_on(Class::Condvar, self.place());
         self.0.notify_all()
     }
 }

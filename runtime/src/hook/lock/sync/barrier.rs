@@ -18,7 +18,7 @@ impl Barrier {
 
     /// Waits until all have come. One of them is told that it is the leader.
     pub fn wait(&self) -> BarrierWaitResult {
-        waits(Class::Barrier, || self.0.wait())
+        waits(Class::Barrier, 0, || self.0.wait())
     }
 }
 

@@ -7,7 +7,7 @@ use std::fmt;
 use std::sync::{LockResult, PoisonError, WaitTimeoutResult};
 use std::time::Duration;
 
-use super::{MutexGuard, waits, waits_unless};
+use super::{MutexGuard, goes_on, waits, waits_unless};
 
 /// What a [`Condvar`] waits with: the guard of a [`sync::Mutex`](crate::sync::Mutex), or of a [`std::sync::Mutex`].
 pub trait WaitGuard: sealed::Sealed {}
@@ -67,7 +67,7 @@ impl<T> sealed::Sealed for MutexGuard<'_, T> {
         let MutexGuard { hold, inner } = self;
         let meter = hold.0;
         let mut hold = Some(hold);
-        let result = while_it_holds(condition, |condition| {
+        let result = while_it_holds(on, condition, |condition| {
             on.wait_timeout_while(inner, time, |value| {
                 let holds = condition(value);
                 if holds {
@@ -110,16 +110,22 @@ impl<T> sealed::Sealed for std::sync::MutexGuard<'_, T> {
         time: Duration,
         condition: impl FnMut(&mut T) -> bool,
     ) -> LockResult<(Self, WaitTimeoutResult)> {
-        while_it_holds(condition, |condition| on.wait_timeout_while(self, time, condition))
+        while_it_holds(on, condition, |condition| on.wait_timeout_while(self, time, condition))
     }
+}
+
+/// What tells it from all else.
+fn place(condition: &std::sync::Condvar) -> usize {
+    std::ptr::from_ref(condition).addr()
 }
 
 /// Books a wait, unless the condition does not hold to begin with.
 fn while_it_holds<T, R>(
+    on: &std::sync::Condvar,
     mut condition: impl FnMut(&mut T) -> bool,
     wait: impl FnOnce(&mut dyn FnMut(&mut T) -> bool) -> R,
 ) -> R {
-    waits_unless(Class::Condvar, |no_wait| {
+    waits_unless(Class::Condvar, place(on), |no_wait| {
         let mut first = true;
         wait(&mut |value| {
             let holds = condition(value);
@@ -148,7 +154,7 @@ impl Condvar {
     /// # Errors
     /// If the mutex is poisoned when it is locked again, with the guard inside.
     pub fn wait<G: WaitGuard>(&self, guard: G) -> LockResult<G> {
-        waits(Class::Condvar, || guard.wait(&self.0))
+        waits(Class::Condvar, place(&self.0), || guard.wait(&self.0))
     }
 
     /// Waits for as long as the condition holds.
@@ -171,7 +177,7 @@ impl Condvar {
     /// # Errors
     /// If the mutex is poisoned when it is locked again, with the guard inside.
     pub fn wait_timeout<G: WaitGuard>(&self, guard: G, time: Duration) -> LockResult<(G, WaitTimeoutResult)> {
-        waits(Class::Condvar, || guard.wait_timeout(&self.0, time))
+        waits(Class::Condvar, place(&self.0), || guard.wait_timeout(&self.0, time))
     }
 
     /// Waits no longer than `ms` milliseconds: `false` if that was not enough.
@@ -206,12 +212,14 @@ impl Condvar {
     /// Wakes one who waits.
     #[inline]
     pub fn notify_one(&self) {
+        goes_on(Class::Condvar, place(&self.0));
         self.0.notify_one();
     }
 
     /// Wakes all who wait.
     #[inline]
     pub fn notify_all(&self) {
+        goes_on(Class::Condvar, place(&self.0));
         self.0.notify_all();
     }
 }

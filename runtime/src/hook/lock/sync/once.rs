@@ -26,7 +26,7 @@ impl Once {
     #[track_caller]
     pub fn call_once<F: FnOnce()>(&self, f: F) {
         if !self.0.is_completed() {
-            waits_unless(Class::Once, |ours| {
+            waits_unless(Class::Once, 0, |ours| {
                 self.0.call_once(|| {
                     ours();
                     f();
@@ -42,7 +42,7 @@ impl Once {
     #[inline]
     pub fn call_once_force<F: FnOnce(&OnceState)>(&self, f: F) {
         if !self.0.is_completed() {
-            waits_unless(Class::Once, |ours| {
+            waits_unless(Class::Once, 0, |ours| {
                 self.0.call_once_force(|state| {
                     ours();
                     f(state);
@@ -64,7 +64,7 @@ impl Once {
     #[inline]
     pub fn wait(&self) {
         if !self.0.is_completed() {
-            waits(Class::Once, || self.0.wait());
+            waits(Class::Once, 0, || self.0.wait());
         }
     }
 
@@ -72,7 +72,7 @@ impl Once {
     #[inline]
     pub fn wait_force(&self) {
         if !self.0.is_completed() {
-            waits(Class::Once, || self.0.wait_force());
+            waits(Class::Once, 0, || self.0.wait_force());
         }
     }
 }
@@ -112,7 +112,7 @@ impl<T> OnceLock<T> {
     pub fn wait(&self) -> &T {
         match self.0.get() {
             Some(value) => value,
-            None => waits(Class::Once, || self.0.wait()),
+            None => waits(Class::Once, 0, || self.0.wait()),
         }
     }
 
@@ -138,7 +138,7 @@ impl<T> OnceLock<T> {
     pub fn get_or_init<F: FnOnce() -> T>(&self, f: F) -> &T {
         match self.0.get() {
             Some(value) => value,
-            None => waits_unless(Class::Once, |ours| {
+            None => waits_unless(Class::Once, 0, |ours| {
                 self.0.get_or_init(|| {
                     ours();
                     f()

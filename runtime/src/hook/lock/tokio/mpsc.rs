@@ -50,7 +50,9 @@ impl<T> Sender<T> {
     pub fn blocking_send(&self, message: T) -> Result<(), SendError<T>> {
         match self.0.try_send(message) {
             Ok(()) => Ok(()),
-            Err(TrySendError::Full(message)) => waits(Class::ChannelSend, || self.0.blocking_send(message)),
+            Err(TrySendError::Full(message)) => {
+                waits(Class::ChannelSend, 0, || self.0.blocking_send(message))
+            }
             Err(TrySendError::Closed(message)) => Err(SendError(message)),
         }
     }
@@ -219,7 +221,7 @@ macro_rules! receivers {
             pub fn blocking_recv(&mut self) -> Option<T> {
                 match self.0.try_recv() {
                     Ok(message) => Some(message),
-                    Err(_) => waits(Class::ChannelReceive, || self.0.blocking_recv()),
+                    Err(_) => waits(Class::ChannelReceive, 0, || self.0.blocking_recv()),
                 }
             }
 
@@ -232,7 +234,7 @@ macro_rules! receivers {
                 if limit == 0 || !self.0.is_empty() {
                     return self.0.blocking_recv_many(buffer, limit);
                 }
-                waits(Class::ChannelReceive, || self.0.blocking_recv_many(buffer, limit))
+                waits(Class::ChannelReceive, 0, || self.0.blocking_recv_many(buffer, limit))
             }
 
             /// Looks for a message, to be woken when there is one. It is no wait of `block`: between two looks nobody knows
