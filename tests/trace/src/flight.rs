@@ -79,6 +79,11 @@ pub fn bytes_of(snapshot: &Snapshot) -> Vec<u8> {
 /// # Panics
 /// If a reader refuses any of it.
 pub fn regions(format: Format, bytes: &[u8], name: &str) -> (usize, usize) {
+    regions_in(format, bytes, name, false)
+}
+
+/// The same of a program that records as fast as it can; `lossy` if that may have been too fast.
+pub fn regions_in(format: Format, bytes: &[u8], name: &str, lossy: bool) -> (usize, usize) {
     if format == Format::Go {
         let text = Trace::new(bytes).parsed();
         let name = format!("\"{name}\"");
@@ -86,6 +91,9 @@ pub fn regions(format: Format, bytes: &[u8], name: &str) -> (usize, usize) {
     }
     let begins = format!("select count(*) from slice where name = '{name}'");
     let ends = format!("select count(*) from slice where name = '{name}' and dur >= 0");
-    let [begins, ends] = perfetto::query_good(bytes, [&begins, &ends]);
+    let [problems, begins, ends] = perfetto::query(bytes, [perfetto::PROBLEMS, &begins, &ends]);
+    // What was recorded faster than anybody could take it is told as lost; nothing else is wrong.
+    let is_loss = |row: &Vec<String>| row[0] == "traced_buf_trace_writer_packet_loss";
+    assert!(problems.iter().all(|row| lossy && is_loss(row)), "{problems:?}");
     (perfetto::number(&begins) as usize, perfetto::number(&ends) as usize)
 }

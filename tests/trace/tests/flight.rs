@@ -7,7 +7,7 @@ use std::{fs, thread};
 
 use profiled::trace::{self, FlightRecorder, Format};
 use profiled::{Error, profiled};
-use profiled_test_trace::flight::{alone, eventually, file, millis, regions};
+use profiled_test_trace::flight::{alone, eventually, file, millis, regions, regions_in};
 use profiled_test_trace::{Memory, Trace, perfetto, rows};
 
 const MIB: usize = 1 << 20;
@@ -149,7 +149,7 @@ fn the_bound_holds_under_load() {
                 assert!(summary.events > 0);
             }
             for (_, bytes) in snapshots.iter().rev().take(2) {
-                let (begins, ends) = regions(format, bytes, "load");
+                let (begins, ends) = regions_in(format, bytes, "load", true);
                 assert!(begins > 100 && ends > 100, "{begins} {ends}");
             }
         }
