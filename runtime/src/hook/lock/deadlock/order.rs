@@ -40,6 +40,10 @@ static TOO_MANY: AtomicU64 = AtomicU64::new(0);
 /// its 15, with ten frames. 32 locks a thread are noted at a time, 16 384 orders and 256 inversions; beyond that older orders are
 /// forgotten, counted, and said in the profile.
 pub fn check_order(on: bool) -> bool {
+    if on {
+        // Two threads that take their first stacks at once would have one between them: where a lock was taken is asked later.
+        stack::prepare();
+    }
     if on && MASK.load(Relaxed) != 0 {
         ERA.fetch_add(1, AcqRel);
     }
