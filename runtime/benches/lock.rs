@@ -3,7 +3,6 @@ mod measure;
 
 use std::hint::black_box;
 use std::sync::{Arc, Mutex};
-
 use std::time::Duration;
 
 use measure::{Job, Pair, Slice, Table, Target, Team, timed};

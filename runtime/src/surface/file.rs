@@ -5,10 +5,10 @@
 //! whoever ends the process waits for. The signal's handler only wakes it.
 use std::cell::Cell;
 use std::ffi::OsString;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
 use std::io::{self, BufWriter};
 use std::panic;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::sync::{Mutex, Once, PoisonError, TryLockError, mpsc};
 use std::thread;
@@ -21,6 +21,7 @@ use crate::local;
 use crate::profile::{Recording, lookup};
 use crate::snapshot::Snapshot;
 use crate::sys::ending::{Termination, at_exit};
+use crate::sys::new_file::create;
 use crate::sys::thread::with_signals_blocked;
 use crate::trace;
 
@@ -268,18 +269,5 @@ impl Output {
         snapshot.write(&mut file, Format::Pprof)?;
         drop(file.into_inner().map_err(io::IntoInnerError::into_error)?);
         self.rename()
-    }
-}
-
-/// A new file; what another process of this id has left behind makes room. Never one that a link leads to.
-fn create(path: &Path) -> io::Result<File> {
-    let mut options = OpenOptions::new();
-    options.write(true).create_new(true);
-    match options.open(path) {
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-            fs::remove_file(path)?;
-            options.open(path)
-        }
-        opened => opened,
     }
 }

@@ -5,6 +5,7 @@
 //! build script chooses. What only one of them has, only a room asks for that exists with that one alone.
 #[cfg(not(profiled_portable))]
 mod linux;
+pub(crate) mod new_file;
 #[cfg(not(profiled_portable))]
 pub(crate) use linux::*;
 

@@ -3,7 +3,7 @@ use std::ffi::{c_int, c_long};
 
 use super::symbols::Call;
 use super::{chain, wait};
-use crate::local::Inside;
+use crate::hook::lock::traced::release;
 use crate::stack;
 use crate::sys::interpose as sys;
 use crate::trace::event::Class;
@@ -62,7 +62,7 @@ fn wakes(call: Call) -> c_long {
     // The clock is read and the account changed before anybody wakes; what takes longer comes after.
     let due = if super::is_active() { chain::charge(call.word, OUR_FRAMES) } else { None };
     if due.is_some() && record::is_on() {
-        tell(call.word);
+        release(For { object: call.word, ..For::class(Class::Futex) });
     }
     sys::set_errno(errno);
     let result = call.pass_on();
@@ -75,17 +75,4 @@ fn wakes(call: Call) -> c_long {
     }
     stack::stay();
     result
-}
-
-/// Tells the trace that those who wait for `word` go on, one or all of them.
-#[cold]
-#[inline(never)]
-fn tell(word: usize) {
-    let stack = {
-        // A closure of ours would be a frame.
-        let inside = Inside::enter();
-        inside.is_some().then_some(stack::capture_interned(0))
-    };
-    record::releases(For { object: word, ..For::class(Class::Futex) }, stack);
-    stack::stay();
 }

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 use super::account::Account;
 use super::book;
 use super::deadlock::{self, Taken};
+use super::traced::release;
 use crate::local::Counter;
 use crate::local::blocked::Identity;
 use crate::local::held::Access;
@@ -418,19 +419,6 @@ impl Meter {
         For { class, site: self.id.load(Relaxed), name: "", object: std::ptr::from_ref(self).addr() }
     }
 
-    /// Tells the trace that those who wait go on.
-    #[inline(never)]
-    fn tell(&self, alone: bool) {
-        let what = self.traced(if alone { Access::Alone } else { Access::Shared });
-        let stack = {
-            // A closure of ours would be a frame.
-            let inside = local::Inside::enter();
-            inside.is_some().then_some(stack::capture_interned(0))
-        };
-        record::releases(what, stack);
-        stack::stay();
-    }
-
     /// To be called by who holds the lock alone, before releasing it.
     #[inline(always)]
     pub(super) fn release(&self) {
@@ -482,7 +470,8 @@ impl Meter {
             self.account.serve(book::charge(self.what(), nanoseconds(due as i64) as u64));
             stack::stay();
             if record::is_on() {
-                self.tell(alone);
+                release(self.traced(if alone { Access::Alone } else { Access::Shared }));
+                stack::stay();
             }
         }
         if let Some(question) = self.account.asked(now) {

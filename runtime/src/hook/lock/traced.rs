@@ -1,4 +1,6 @@
 //! Waits as the trace has them.
+use crate::local::Inside;
+use crate::stack;
 use crate::store::Stack;
 use crate::trace::record::{self, For};
 
@@ -23,4 +25,17 @@ impl Drop for Traced {
             record::wait_ends(what.class, what.object);
         }
     }
+}
+
+/// Tells the trace that those who wait for this go on, one or all of them, because of who is here.
+#[cold]
+#[inline(never)]
+pub(crate) fn release(what: For) {
+    let stack = {
+        // A closure of ours would be a frame.
+        let inside = Inside::enter();
+        inside.is_some().then_some(stack::capture_interned(0))
+    };
+    record::releases(what, stack);
+    stack::stay();
 }

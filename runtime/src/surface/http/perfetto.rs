@@ -77,7 +77,11 @@ button.onclick = async () => {
     const buffer = await answer.arrayBuffer();
     said.textContent = 'Waiting for the viewer ..';
     await new Promise((resolve, reject) => {
-      const ping = setInterval(() => viewer.closed ? reject(new Error('The viewer was closed.')) : viewer.postMessage('PING', VIEWER), 100);
+      const ping = setInterval(() => {
+        if (!viewer.closed) return viewer.postMessage('PING', VIEWER);
+        clearInterval(ping);
+        reject(new Error('The viewer was closed.'));
+      }, 100);
       window.addEventListener('message', event => {
         if (event.origin !== VIEWER || event.data !== 'PONG') return;
         clearInterval(ping);

@@ -1,5 +1,5 @@
 //! What has a snapshot taken, how often it may, and who is given it.
-use std::fs::{self, File, OpenOptions};
+use std::fs;
 use std::io::{self, BufWriter, Write as _};
 use std::panic::{self, AssertUnwindSafe, PanicHookInfo};
 use std::path::{Path, PathBuf};
@@ -15,6 +15,7 @@ use crate::error::Result;
 use crate::fork::Lock;
 use crate::local;
 use crate::sys::clock::{Clock, nanoseconds};
+use crate::sys::new_file::create;
 use crate::sys::thread::with_signals_blocked;
 
 use super::super::{hub, record};
@@ -261,19 +262,6 @@ fn unfinished(path: &Path) -> PathBuf {
     let mut name = path.file_name().unwrap_or_default().to_owned();
     name.push(format!(".{}.tmp", std::process::id()));
     path.with_file_name(name)
-}
-
-/// A new file; what another process of this id has left behind makes room. Never one that a link leads to.
-fn create(path: &Path) -> io::Result<File> {
-    let mut options = OpenOptions::new();
-    options.write(true).create_new(true);
-    match options.open(path) {
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-            fs::remove_file(path)?;
-            options.open(path)
-        }
-        opened => opened,
-    }
 }
 
 /// Sees that a file can be there. Gives where that is, wherever the program goes.

@@ -7,14 +7,14 @@ mod once;
 mod rwlock;
 
 use super::deadlock::Blocking;
-use super::traced::Traced;
+use super::traced::{Traced, release};
 use super::waiting::Waiting;
 use crate::hook::interpose::{self, OwnWait};
 use crate::local::blocked::{self, Manner};
 use crate::local::held::Access;
 use crate::trace::event::Class;
 use crate::trace::record::{self, For};
-use crate::{clock, local, stack, trap};
+use crate::{clock, trap};
 
 pub use barrier::Barrier;
 pub use condvar::Condvar;
@@ -37,20 +37,8 @@ pub(super) fn waits<R>(class: Class, what: usize, wait: impl FnOnce() -> R) -> R
 #[inline(always)]
 pub(super) fn goes_on(class: Class, what: usize) {
     if record::is_on() && what != 0 {
-        tell(class, what);
+        release(For { object: what, ..For::class(class) });
     }
-}
-
-#[cold]
-#[inline(never)]
-fn tell(class: Class, what: usize) {
-    let stack = {
-        // A closure of ours would be a frame.
-        let inside = local::Inside::enter();
-        inside.is_some().then_some(stack::capture_interned(0))
-    };
-    record::releases(For { object: what, ..For::class(class) }, stack);
-    stack::stay();
 }
 
 /// The wait is this thread's, which does nothing else meanwhile.
