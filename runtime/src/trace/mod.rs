@@ -15,7 +15,7 @@
 //! futures, waits for profiled locks and for [`block::region`](crate::block::region)s, and, with the feature `interpose`, all
 //! waits for futexes. While nobody does each of these is one look at a word.
 //!
-//! ```
+//! ```standalone_crate
 //! use profiled::trace;
 //!
 //! let session = trace::start(std::io::sink(), trace::Format::Go)?; // a `File` is what one would use

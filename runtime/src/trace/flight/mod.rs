@@ -36,7 +36,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Records all the time, and keeps the last seconds: a trace of what led to something is there when it has happened.
 ///
-/// ```
+/// ```standalone_crate
 /// use std::time::Duration;
 /// use profiled::trace::{self, FlightRecorder};
 ///
