@@ -33,6 +33,10 @@ name = "codesearch"
 path = "src/main.rs"
 [profile.release]
 debug = "line-tables-only"
+[profile.release.package.clap_builder]
+opt-level = 0
+[profile.release.package.criterion]
+opt-level = 0
 """
 WORK = r"codesearch::index::(Index>?::)?(work|add)\b"
 
@@ -41,6 +45,11 @@ def copy(crate, place):
     subprocess.run([sys.executable, os.path.join(ROOT, "tests/strip/strip.py"), crate, place], check=True)
     with open(os.path.join(crate, "Cargo.toml"), encoding="utf-8") as file:
         manifest = compare.absolute_dependencies(compare.workspace_values(file.read(), crate), crate)
+    # What is beneath is compiled as for other tests.
+    others = os.path.join(ROOT, "tests/dependencies")
+    manifest = manifest.replace(
+        "\n[dependencies]\n",
+        f'\n[dependencies]\nprofiled-test-dependencies = {{ path = "{others}", features = ["whole"] }}\n')
     with open(os.path.join(place, "Cargo.toml"), "w", encoding="utf-8") as file:
         file.write(manifest + TAIL)
     shutil.copy(os.path.join(ROOT, "Cargo.lock"), place)

@@ -48,8 +48,9 @@ impl Drop for Folder {
 fn bench(folder: &Folder, cargo: &[&str], arguments: &[&str], rate: &str) -> Output {
     let output = Command::new(env!("CARGO"))
         .args(["bench", "--offline", "--quiet", "--bench", "sums"])
-        // Others' crates as they are compiled for other tests.
+        // What is beneath as it is compiled for other tests.
         .args(["-p", env!("CARGO_PKG_NAME"), "-p", "profiled-test-dependencies"])
+        .args(["--features", "profiled-test-dependencies/whole"])
         .args(cargo)
         .arg("--")
         .args(arguments)
