@@ -26,41 +26,67 @@ fn of_lock(profile: &Profile, lock: &str, value: &str) -> i64 {
     ours.map(|sample| sample.value(value)).sum()
 }
 
-/// What a program's threads saw: nanoseconds they waited, and how often they found a lock taken.
+/// What a program's threads saw.
 #[derive(Default)]
 struct Seen {
+    /// Nanoseconds that they waited.
     waited: AtomicU64,
+    /// How often one was taken off the processor where its clock ran, and not by waiting.
+    taken_off: AtomicU64,
 }
+
+impl Seen {
+    /// Waits for a lock that another thread has.
+    #[inline(never)]
+    fn wait<G>(&self, wait: impl FnOnce() -> G) -> G {
+        let before = taken_off();
+        let begin = Instant::now();
+        let guard = wait();
+        self.waited.fetch_add(begin.elapsed().as_nanos() as u64, Relaxed);
+        self.taken_off.fetch_add(taken_off() - before, Relaxed);
+        guard
+    }
+}
+
+/// How often the kernel took this thread off the processor for another one's sake.
+#[expect(unsafe_code, reason = "a system call")]
+fn taken_off() -> u64 {
+    // SAFETY: all-zero is a valid `rusage`, and the call fills it.
+    let usage = unsafe {
+        let mut usage: libc::rusage = std::mem::zeroed();
+        assert_eq!(libc::getrusage(libc::RUSAGE_THREAD, &raw mut usage), 0);
+        usage
+    };
+    usage.ru_nivcsw as u64
+}
+
+/// Nanoseconds that a program waits at least. What a thread's clock has beside a wait is 5 us of it, not optimised, and 50 us
+/// once, where the thread's counters are made: of 20 ms that is 1 %.
+const ENOUGH: u64 = 20_000_000;
 
 #[inline(never)]
 fn locks(lock: &Mutex<u64>, seen: &Seen, hold: Duration) {
-    let begin = Instant::now();
-    let mut guard = lock.lock().unwrap();
-    seen.waited.fetch_add(begin.elapsed().as_nanos() as u64, Relaxed);
+    let mut guard = lock.try_lock().ok().unwrap_or_else(|| seen.wait(|| lock.lock().unwrap()));
     *guard += 1;
     thread::sleep(hold);
 }
 
 #[inline(never)]
 fn reads(lock: &RwLock<u64>, seen: &Seen, hold: Duration) {
-    let begin = Instant::now();
-    let guard = lock.read().unwrap();
-    seen.waited.fetch_add(begin.elapsed().as_nanos() as u64, Relaxed);
+    let guard = lock.try_read().ok().unwrap_or_else(|| seen.wait(|| lock.read().unwrap()));
     thread::sleep(hold);
     drop(guard);
 }
 
 #[inline(never)]
 fn writes(lock: &RwLock<u64>, seen: &Seen, hold: Duration) {
-    let begin = Instant::now();
-    let mut guard = lock.write().unwrap();
-    seen.waited.fetch_add(begin.elapsed().as_nanos() as u64, Relaxed);
+    let mut guard = lock.try_write().ok().unwrap_or_else(|| seen.wait(|| lock.write().unwrap()));
     *guard += 1;
     thread::sleep(hold);
 }
 
 /// A program made by chance: up to 16 threads, up to 8 locks of both kinds, holds of 50 us to 2 ms. Threads yield while
-/// they hold nothing, so that locks are handed on.
+/// they hold nothing, so that locks are handed on. It goes on until they have waited for [`ENOUGH`].
 fn program(seed: u64, mutexes: &[Mutex<u64>], shared: &[RwLock<u64>], seen: &Seen) -> u64 {
     let mut chance = Chance(seed | 1);
     let threads = 2 + chance.below(15);
@@ -71,7 +97,9 @@ fn program(seed: u64, mutexes: &[Mutex<u64>], shared: &[RwLock<u64>], seen: &See
             let mut chance = Chance((seed ^ n.wrapping_mul(0x9e37_79b9_7f4a_7c15)) | 1);
             let updates = &updates;
             scope.spawn(move || {
-                for _ in 0..20 {
+                let mut rounds = 0;
+                while rounds < 20 || seen.waited.load(Relaxed) < ENOUGH {
+                    rounds += 1;
                     let hold = Duration::from_micros(50 + chance.below(1950));
                     let which = chance.below(used + used_shared);
                     if which < used {
@@ -93,10 +121,9 @@ fn program(seed: u64, mutexes: &[Mutex<u64>], shared: &[RwLock<u64>], seen: &See
     updates.into_inner()
 }
 
-/// What the program's threads saw pass in `lock()` is what is booked at the waiters and what is charged to holders and to
-/// the way from them, within 2 %: but for the overhead of the calls that did not wait and what a thread is off the
-/// processor for between our look at the clock and its own, nothing lies between them. A machine that is busy may take
-/// threads off for long: then it is done again.
+/// What the program's threads saw pass while they waited is what is booked at the waiters and what is charged to holders and
+/// to the way from them, within 2 %, of every program. Nothing lies between our look at the clock and the thread's own but some
+/// microseconds, unless the kernel takes the thread off the processor there: it says so, and then the program is run again.
 #[test]
 fn what_is_waited_is_charged() {
     alone("what_is_waited_is_charged", || {
@@ -104,43 +131,56 @@ fn what_is_waited_is_charged() {
         profiled::mutex::set_fraction(1);
         let mutexes: Vec<_> = (0..4).map(|_| profile_mutex!("mutexes", std::sync::Mutex::new(0))).collect();
         let shared: Vec<_> = (0..4).map(|_| profile_mutex!("shared", std::sync::RwLock::new(0))).collect();
-        let total = || {
-            let (block, mutex) = (read("block"), read("mutex"));
-            ["mutexes", "shared"].map(|lock| {
-                ["delay", "contentions"]
-                    .map(|value| (of_lock(&block, lock, value) as f64, of_lock(&mutex, lock, value) as f64))
-            })
-        };
-        let (end, mut seed, mut worst) = (Instant::now() + stress(), 7_u64, 0.0_f64);
-        let mut bad = 0;
-        while Instant::now() < end || seed < 12 {
-            seed += 1;
-            let (before, seen) = (total(), Seen::default());
-            let updates_before: u64 = mutexes.iter().map(|lock| *lock.lock().unwrap()).sum::<u64>()
-                + shared.iter().map(|lock| *lock.read().unwrap()).sum::<u64>();
-            let updates = program(seed.wrapping_mul(0x2545_f491_4f6c_dd1d), &mutexes, &shared, &seen);
-            let after = total();
-            let updated: u64 = mutexes.iter().map(|lock| *lock.lock().unwrap()).sum::<u64>()
-                + shared.iter().map(|lock| *lock.read().unwrap()).sum::<u64>();
-            assert_eq!(updated - updates_before, updates, "no update is lost");
-            let sum = |value: usize, of: fn(&(f64, f64)) -> f64| -> f64 {
-                (0..2).map(|lock| of(&after[lock][value]) - of(&before[lock][value])).sum()
-            };
-            let (block, mutex) = (sum(0, |both| both.0), sum(0, |both| both.1));
-            let waited = seen.waited.load(Relaxed) as f64;
-            // Both sides of one ledger: here nothing comes between, and moments of 50 ns are fine enough.
-            assert!((mutex / block - 1.0).abs() < 0.005, "{seed}: {mutex} charged, {block} booked");
-            let (waits, contentions) = (sum(1, |both| both.0), sum(1, |both| both.1));
-            // Weights of 1 are exact, and [wake-up] has those that nobody was charged for.
-            assert!((waits - contentions).abs() < 0.5, "{seed}: {waits} waits, {contentions} contentions");
-            let error = (waited / mutex - 1.0).abs();
-            worst = worst.max(error);
-            bad += u32::from(error > 0.02);
-            assert!(bad < 10, "{seed}: {waited} ns seen, {mutex} charged: {error}");
+        let (end, mut programs, mut again, mut worst) = (Instant::now() + stress(), 0, 0, 0.0_f64);
+        while Instant::now() < end || programs < 5 {
+            let (error, taken_off) = error_of(8 + programs, &mutexes, &shared);
+            if error <= 0.02 {
+                programs += 1;
+                worst = worst.max(error);
+                continue;
+            }
+            again += 1;
+            assert!(
+                taken_off > 0,
+                "program {programs} is off by {error}, and nobody was taken off the processor"
+            );
+            assert!(
+                again <= 5 + programs / 5,
+                "{again} programs are off by more than 2 %, the last one by {error}"
+            );
         }
-        assert!(bad * 4 <= seed as u32, "{bad} of {} off by up to {worst}", seed - 7);
-        println!("{} programs, {bad} off by more than 2 %, at worst {worst}", seed - 7);
+        println!("{programs} programs are off by {worst} at worst; {again} were run again");
     });
+}
+
+/// How far what a program's threads saw is from what was charged, and how often they were taken off the processor meanwhile.
+fn error_of(seed: u64, mutexes: &[Mutex<u64>], shared: &[RwLock<u64>]) -> (f64, u64) {
+    let total = || {
+        let (block, mutex) = (read("block"), read("mutex"));
+        ["mutexes", "shared"].map(|lock| {
+            ["delay", "contentions"]
+                .map(|value| (of_lock(&block, lock, value) as f64, of_lock(&mutex, lock, value) as f64))
+        })
+    };
+    let updated = || {
+        mutexes.iter().map(|lock| *lock.lock().unwrap()).sum::<u64>()
+            + shared.iter().map(|lock| *lock.read().unwrap()).sum::<u64>()
+    };
+    let (before, updated_before, seen) = (total(), updated(), Seen::default());
+    let updates = program(seed.wrapping_mul(0x2545_f491_4f6c_dd1d), mutexes, shared, &seen);
+    let after = total();
+    assert_eq!(updated() - updated_before, updates, "no update is lost");
+    let sum = |value: usize, of: fn(&(f64, f64)) -> f64| -> f64 {
+        (0..2).map(|lock| of(&after[lock][value]) - of(&before[lock][value])).sum()
+    };
+    let (block, mutex) = (sum(0, |both| both.0), sum(0, |both| both.1));
+    // Both sides of one ledger: here nothing comes between, and moments of 50 ns are fine enough.
+    assert!((mutex / block - 1.0).abs() < 0.005, "{seed}: {mutex} charged, {block} booked");
+    let (waits, contentions) = (sum(1, |both| both.0), sum(1, |both| both.1));
+    // Weights of 1 are exact, and [wake-up] has those that nobody was charged for.
+    assert!((waits - contentions).abs() < 0.5, "{seed}: {waits} waits, {contentions} contentions");
+    let waited = seen.waited.load(Relaxed) as f64;
+    ((waited / mutex - 1.0).abs(), seen.taken_off.load(Relaxed))
 }
 
 /// A hundred wait behind a lock that is held for 100 ms: those who hold it make the others wait for at least 9 s, and not

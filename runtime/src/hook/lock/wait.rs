@@ -287,8 +287,9 @@ impl<'a> Wait<'a> {
     #[inline(never)]
     pub(super) fn begin(meter: &'a Meter) -> Wait<'a> {
         trap::not_in_handler(trap::LOCKS);
-        _ = meter.met();
+        // A thread's first wait takes longer to be counted, and it waits already.
         let start = clock::ticks();
+        _ = meter.met();
         let ticket = meter.account.arrive(moment(start), fork::generation());
         Wait {
             meter,
