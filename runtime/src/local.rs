@@ -43,7 +43,7 @@ pub(crate) const MAX_SCOPES: usize = 120;
 #[repr(align(128))]
 pub(crate) struct Scopes {
     pub(crate) depth: AtomicUsize,
-    /// Of each its site; or the slot of a future that is polled, with a bit that tells.
+    /// Of each its site; or the slot of a future that is polled, with bits that tell.
     places: [AtomicPtr<()>; MAX_SCOPES],
     /// Of a future that is polled, an address within the frame that polls it.
     marks: [AtomicUsize; MAX_SCOPES],
@@ -93,7 +93,7 @@ impl Scopes {
     /// The future that is polled at `depth`.
     pub(crate) fn task(&self, depth: usize) -> Option<&'static Task> {
         let place = self.place(depth);
-        // SAFETY: with the bit it is a slot, which lives for ever.
+        // SAFETY: with the bits it is a slot, which lives for ever.
         (place.addr() & IS_TASK != 0)
             .then(|| unsafe { &*place.map_addr(|address| address & !IS_TASK).cast() })
     }
@@ -120,8 +120,10 @@ impl Scopes {
 #[derive(Clone, Copy)]
 pub(crate) struct Place(*mut ());
 
-/// Both are aligned, so that a bit is free.
-const IS_TASK: usize = 1;
+/// Both are aligned, so that three bits are free. A slot has two of them: a future that was polled before has its slot with
+/// the same, and so notes it as it stands there.
+pub(crate) const IS_TASK: usize = 6;
+const _: () = assert!(align_of::<FunctionSite>() >= 8 && align_of::<Task>() >= 8);
 
 impl Place {
     #[inline(always)]

@@ -53,6 +53,20 @@ impl Counter {
         weight
     }
 
+    /// Which count is the next sample's, in the form that [`set_next`](Self::set_next) takes; from now on it is `next`: 0
+    /// for the next event.
+    pub(crate) fn swap_next(&self, next: u64) -> u64 {
+        let before = self.next.load(Relaxed);
+        self.next.store(next, Relaxed);
+        before
+    }
+
+    /// Puts back what [`swap_next`](Self::swap_next) gave. Whether the event just counted is to be sampled.
+    pub(crate) fn set_next(&self, next: u64) -> bool {
+        self.next.store(next, Relaxed);
+        self.count.load(Relaxed) >= next
+    }
+
     pub(crate) fn total(&self) -> u64 {
         self.count.load(Relaxed) >> 5
     }

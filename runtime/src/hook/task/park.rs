@@ -8,12 +8,12 @@
 //!
 //! Every clone has an address of its own. So no leaf thinks that the waker it kept is the one it is polled with: it clones
 //! again each time that it waits, which is what keeps the line true.
-use std::cell::Cell;
 use std::mem::ManuallyDrop;
 use std::ptr;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::task::{RawWaker, RawWakerVTable, Waker};
 
+use super::slot::Task;
 use super::wait::{AWAITED, INNER, Inner, Wait};
 use crate::local::{self, Inside, Local, MAX_SCOPES, Scopes};
 use crate::stack::{self, Frames};
@@ -67,17 +67,12 @@ pub(super) fn is_wanted(asked: u32, waker: &Waker) -> bool {
 /// scope has: so whoever clones the waker on the thread that polls finds the scope.
 pub(super) struct Polling<'a> {
     waker: &'a Waker,
-    /// How many this suspension stands for, times two, with a bit that tells that this has been drawn. If it is 0 then nobody
-    /// looks.
-    weight: Cell<u64>,
 }
-
-const DRAWN: u64 = 1;
 
 impl<'a> Polling<'a> {
     #[inline(always)]
     pub(super) fn new(waker: &'a Waker) -> Polling<'a> {
-        Polling { waker, weight: Cell::new(0) }
+        Polling { waker }
     }
 
     /// The waker to poll with, as long as `self` stays where it is.
@@ -87,18 +82,12 @@ impl<'a> Polling<'a> {
         unsafe { ManuallyDrop::new(Waker::new(ptr::from_ref(self).cast(), &POLLING)) }
     }
 
-    fn weight(&self, local: &Local) -> u32 {
-        if self.weight.get() == 0 {
-            self.weight.set(u64::from(draw(local)) << 1 | DRAWN);
-        }
-        (self.weight.get() >> 1) as u32
-    }
-
-    /// The scope of its poll, if this is the thread that polls.
-    fn depth(&self, scopes: &Scopes) -> Option<usize> {
+    /// The scope of its poll and the future, if this is the thread that polls.
+    fn depth(&self, scopes: &Scopes) -> Option<(usize, &'static Task)> {
         let noted = scopes.depth.load(Relaxed).min(MAX_SCOPES);
         let mark = ptr::from_ref(self).addr() as u64;
-        (0..noted).rev().find(|&at| scopes.mark(at) == mark && scopes.task(at).is_some())
+        let of_mine = |at| scopes.task(at).filter(|_| scopes.mark(at) == mark).map(|task| (at, task));
+        (0..noted).rev().find_map(of_mine)
     }
 }
 
@@ -118,9 +107,9 @@ unsafe fn clone_polling(data: *const ()) -> RawWaker {
         if local.inside.get() || local.locks.get() > 0 {
             return None;
         }
-        let depth = polling.depth(local.scopes())?;
-        let weight = polling.weight(local);
-        if weight > 0 { suspend(local, polling, depth, weight) } else { None }
+        let (depth, task) = polling.depth(local.scopes())?;
+        let weight = task.weight(|| draw(local));
+        if weight > 0 { suspend(local, polling, (depth, task), weight) } else { None }
     });
     stack::stay();
     match wait {
@@ -169,12 +158,16 @@ unsafe fn drop_wait(data: *const ()) {
 
 /// Notes that the future is about to wait, at the stack between here and its poll.
 #[inline(never)]
-fn suspend(local: &Local, polling: &Polling<'_>, depth: usize, weight: u32) -> Option<&'static Wait> {
+fn suspend(
+    local: &Local,
+    polling: &Polling<'_>,
+    (depth, task): (usize, &'static Task),
+    weight: u32,
+) -> Option<&'static Wait> {
     // What follows is waited, too.
     let since = clock::ticks();
     // The program's code, and so before anything of ours.
     let waker = polling.waker.clone();
-    let task = local.scopes().task(depth)?;
     let mut frames = Frames::new();
     let mut inner = [Inner::default(); INNER];
     let bucket = {
@@ -199,7 +192,7 @@ fn suspend(local: &Local, polling: &Polling<'_>, depth: usize, weight: u32) -> O
     if record::is_on() && task.site().is_some_and(|site| site.traced) {
         record::awaits(task.id(), Class::Await, Some(bucket.key().stack));
     }
-    let wait = Wait::begin(local, task, bucket, (since, weight), inner, waker).ok()?;
+    let wait = Wait::begin(local, (task, depth), bucket, (since, weight), inner, waker).ok()?;
     task.waits_for(wait);
     Some(wait)
 }

@@ -95,17 +95,6 @@ impl Origin {
         f(unsafe { &*pointer.map_addr(|address| address - (IS_TASK | BEGUN)).cast() })
     }
 
-    /// Whether the future waits for something.
-    ///
-    /// # Safety
-    /// It was polled before, and has a slot.
-    #[inline(always)]
-    unsafe fn waits(&self) -> bool {
-        let task = self.0.load(Relaxed).map_addr(|address| address - (IS_TASK | BEGUN));
-        // SAFETY: so it is a slot, which lives for ever, and has both bits.
-        unsafe { &*task.cast::<Task>() }.has_waits()
-    }
-
     #[inline(always)]
     fn task(&self) -> Option<&'static Task> {
         let pointer = self.0.load(Relaxed);
@@ -235,37 +224,51 @@ impl<F: Future> Future for Polled<F> {
         let quickly = if polls::is_traced(asked) { None } else { enter(&this.origin, mark.as_ptr().addr()) };
         let depth = match quickly {
             Some((depth, false)) => Depth(depth),
-            Some((depth, true)) => begin_poll(&this.origin, depth, true, &mut poll),
+            Some((depth, true)) => entered(&this.origin, depth, &mut poll),
             None => enter_rarely(&mut this.origin, &mut this.start, mark.as_ptr().addr(), &mut poll),
         };
         // The last of all, and its end the first: what is timed is the program's.
         let scope = Leave { origin: &this.origin, depth, poll: &poll };
         // SAFETY: as above.
         let polled = unsafe { Pin::new_unchecked(&mut this.future) }.poll(cx);
-        if depth.is_rare() {
-            // SAFETY: as the depth says.
-            book(&this.origin, unsafe { poll.assume_init() }, polled.is_ready());
-        }
-        if polled.is_ready() {
-            let (site, bucket) = this.origin.get();
-            ended(site, std::mem::replace(&mut this.start, Start::OVER), bucket);
-        // SAFETY: who has no slot has a rare depth.
-        } else if depth.is_rare() || unsafe { this.origin.waits() } {
-            parked(&this.origin);
-        }
         std::mem::forget(scope);
-        leave(depth);
-        polled
+        // Nothing but the value is needed after what is rare: so there are no registers to save for more.
+        match polled {
+            Poll::Pending if depth.is_rare() => {
+                leave_rarely(&this.origin, depth, &poll, false);
+                Poll::Pending
+            }
+            Poll::Pending => {
+                local::with(|local| pop(local, depth.0));
+                Poll::Pending
+            }
+            Poll::Ready(value) => {
+                ready(&this.origin, &mut this.start, depth, &poll);
+                Poll::Ready(value)
+            }
+        }
     }
 }
 
-/// The poll is over, and its future waits now, if that is known.
+/// The end of a poll that is timed, or traced, or of a future that has no slot.
 #[cold]
 #[inline(never)]
-fn parked(origin: &Origin) {
-    if let Some(task) = origin.task().filter(|task| task.has_waits()) {
-        task.park();
+fn leave_rarely(origin: &Origin, depth: Depth, poll: &MaybeUninit<Start>, ready: bool) {
+    // SAFETY: as the depth says.
+    book(origin, unsafe { poll.assume_init() }, ready);
+    leave(depth);
+}
+
+/// The end of the last poll.
+#[inline(never)]
+fn ready(origin: &Origin, start: &mut Start, depth: Depth, poll: &MaybeUninit<Start>) {
+    if depth.is_rare() {
+        // SAFETY: as the depth says.
+        book(origin, unsafe { poll.assume_init() }, true);
     }
+    let (site, bucket) = origin.get();
+    ended(site, std::mem::replace(start, Start::OVER), bucket);
+    leave(depth);
 }
 
 /// A poll begins, in a frame that holds the address `mark`: the depth of its scope, and whether it is to be timed. `None` where
@@ -273,9 +276,6 @@ fn parked(origin: &Origin) {
 #[inline(always)]
 fn enter(origin: &Origin, mark: usize) -> Option<(usize, bool)> {
     origin.if_begun(|task| {
-        if task.has_waits() {
-            return None;
-        }
         let depth = local::with(|local| push_task(local, task, mark))?;
         Some((depth, task.polls.add_and_test()))
     })
@@ -292,12 +292,17 @@ fn enter_rarely(origin: &mut Origin, start: &mut Start, mark: usize, poll: &mut 
         poll.write(Start::UNTIMED);
         return Depth(enter_unknown(origin) | Depth::RARE);
     };
-    let is_timed = task.polls.add_and_test();
-    if task.has_waits() {
-        task.resume();
-    }
+    let is_timed = task.polls.add_and_test() && task.resumes_timed();
     let depth = local::with(|local| push_task_anyhow(local, task, mark));
     if is_timed || record::is_on() { begin_poll(origin, depth, is_timed, poll) } else { Depth(depth) }
+}
+
+/// A poll has begun that is timed, or follows a wait.
+#[cold]
+#[inline(never)]
+fn entered(origin: &Origin, depth: usize, poll: &mut MaybeUninit<Start>) -> Depth {
+    let is_timed = origin.task().is_some_and(Task::resumes_timed);
+    if is_timed { begin_poll(origin, depth, true, poll) } else { Depth(depth) }
 }
 
 /// A poll begins that is timed, or traced.

@@ -48,6 +48,10 @@ pub(crate) struct Task {
     woken: AtomicU64,
     /// What it waits for since its last poll, the latest first.
     waits: AtomicPtr<Wait>,
+    /// Which poll is timed next, as long as there are waits: the counter says meanwhile that the next one is.
+    timed_next: AtomicU64,
+    /// The weight that was drawn for a suspension, and in which poll.
+    drawn: AtomicU64,
     labels: Noted<Encoded>,
     /// Where it was made, if that is known.
     maker: AtomicPtr<Location<'static>>,
@@ -66,6 +70,8 @@ impl Slot for Task {
         busy: AtomicU64::new(0),
         woken: AtomicU64::new(0),
         waits: AtomicPtr::new(ptr::null_mut()),
+        timed_next: AtomicU64::new(0),
+        drawn: AtomicU64::new(0),
         labels: Noted::new(),
         maker: AtomicPtr::new(ptr::null_mut()),
     };
@@ -97,6 +103,7 @@ impl Task {
         task.busy.store(0, Relaxed);
         task.woken.store(0, Relaxed);
         task.waits.store(ptr::null_mut(), Relaxed);
+        task.drawn.store(0, Relaxed);
         task.maker.store(maker.map_or(ptr::null_mut(), |place| ptr::from_ref(place).cast_mut()), Relaxed);
         task.labels.set(labels_in_force(local));
         // The last of all: who begins after this is done has a later time and a greater number.
@@ -173,26 +180,46 @@ impl Task {
     /// What was awaited is over: the future is polled again, or dropped.
     #[cold]
     #[inline(never)]
-    pub(super) fn resume(&self) {
+    fn resume(&self) {
         wait::resumed(self.waits.swap(ptr::null_mut(), Acquire), clock::ticks());
     }
 
-    /// The poll is over, and it waits now.
-    #[cold]
-    #[inline(never)]
-    pub(super) fn park(&self) {
-        wait::parked(self.waits.load(Relaxed));
-    }
-
-    #[inline(always)]
-    pub(super) fn has_waits(&self) -> bool {
-        !self.waits.load(Relaxed).is_null()
+    /// The poll that has begun, and been counted, is said to be timed. Ends what was awaited, and tells whether that is all
+    /// there was to it.
+    pub(super) fn resumes_timed(&self) -> bool {
+        if self.waits.load(Relaxed).is_null() {
+            return true;
+        }
+        self.resume();
+        self.polls.set_next(self.timed_next.load(Relaxed))
     }
 
     /// It waits for this, too. Only for whoever polls it.
     pub(super) fn waits_for(&self, wait: &'static Wait) {
-        wait.next().store(self.waits.load(Relaxed), Relaxed);
+        let waits = self.waits.load(Relaxed);
+        if waits.is_null() {
+            // The next poll has to end this: by what every poll asks anyway.
+            self.timed_next.store(self.polls.swap_next(0), Relaxed);
+        }
+        wait.next().store(waits, Relaxed);
         self.waits.store(ptr::from_ref(wait).cast_mut(), Release);
+    }
+
+    /// How many a suspension in this poll stands for: what `draw` says, once in each poll.
+    pub(super) fn weight(&self, draw: impl FnOnce() -> u32) -> u32 {
+        let poll = self.polls.total() << DRAWN_BITS;
+        let drawn = self.drawn.load(Relaxed);
+        if drawn & !DRAWN != poll || drawn & DRAWN == 0 {
+            let weight = draw();
+            // Of a power of two its place, counted from two, and one of none.
+            let code = weight.checked_ilog2().map_or(1, |log| u64::from(log) + 2);
+            self.drawn.store(poll | code, Relaxed);
+            return weight;
+        }
+        match drawn & DRAWN {
+            1 => 0,
+            code => 1 << (code - 2),
+        }
     }
 
     /// What it is and where, if it is still the same when all of that was read.
@@ -234,6 +261,10 @@ impl Task {
         Some(Seen { polls: self.polls.total(), ..seen })
     }
 }
+
+/// Bits that a drawn weight takes.
+const DRAWN_BITS: u32 = 6;
+const DRAWN: u64 = (1 << DRAWN_BITS) - 1;
 
 /// How often waits are looked at that change all the time.
 const LOOKS: usize = 4;

@@ -8,14 +8,14 @@ use std::cell::UnsafeCell;
 use std::mem::MaybeUninit;
 use std::ptr;
 use std::sync::atomic::{
-    AtomicBool, AtomicPtr, AtomicU32, AtomicU64, Ordering::AcqRel, Ordering::Acquire, Ordering::Relaxed,
+    AtomicPtr, AtomicU32, AtomicU64, Ordering::AcqRel, Ordering::Acquire, Ordering::Relaxed,
     Ordering::Release,
 };
 use std::task::Waker;
 
 use super::slot::{Task, here};
 use crate::clock;
-use crate::local::{self, Local};
+use crate::local::{self, Local, Scopes};
 use crate::store::arena::Noted;
 use crate::store::bucket::{Bucket, Buckets};
 use crate::store::slab::{Slab, Slot};
@@ -36,8 +36,10 @@ pub(crate) struct Wait {
     uses: AtomicU32,
     /// `LASTS`, `BOOKING` or `OVER`.
     state: AtomicU32,
-    /// The poll is over in which it began.
-    parked: AtomicBool,
+    /// The poll in which it began: its number, and the scope that it is.
+    poll: AtomicU64,
+    scopes: Noted<Scopes>,
+    depth: AtomicU32,
     /// Of the waker.
     clones: AtomicU32,
     /// The future, and the clones together.
@@ -65,7 +67,9 @@ impl Slot for Wait {
         link: AtomicPtr::new(ptr::null_mut()),
         uses: AtomicU32::new(0),
         state: AtomicU32::new(OVER),
-        parked: AtomicBool::new(false),
+        poll: AtomicU64::new(0),
+        scopes: Noted::new(),
+        depth: AtomicU32::new(0),
         clones: AtomicU32::new(0),
         holders: AtomicU32::new(0),
         weight: AtomicU32::new(0),
@@ -96,11 +100,11 @@ pub(super) struct Inner {
 const FRAME_BITS: u32 = 16;
 
 impl Wait {
-    /// `task` has begun to wait, since so many ticks, for as many as the weight says, with this waker; it is told by the
-    /// caller. The waker comes back when memory is out.
+    /// `task`, which is polled at this depth of the thread's scopes, has begun to wait, since so many ticks, for as many as the
+    /// weight says, with this waker; it is told by the caller. The waker comes back when memory is out.
     pub(super) fn begin(
         local: &Local,
-        task: &'static Task,
+        (task, depth): (&'static Task, usize),
         bucket: &'static Bucket,
         (since, weight): (u64, u32),
         inner: [Inner; INNER],
@@ -109,7 +113,9 @@ impl Wait {
         let slot =
             if local::is_registered(local) { WAITS.take(&local.spare.waits) } else { WAITS.take_alone() };
         let Some(wait) = slot else { return Err(waker) };
-        wait.parked.store(false, Relaxed);
+        wait.poll.store(task.number_of_polls(), Relaxed);
+        wait.scopes.set(local.thread().map(|thread| &thread.scopes));
+        wait.depth.store(depth as u32, Relaxed);
         wait.clones.store(1, Relaxed);
         wait.holders.store(2, Relaxed);
         wait.weight.store(weight, Relaxed);
@@ -191,7 +197,7 @@ impl Wait {
         if self.clones.fetch_sub(1, AcqRel) != 1 {
             return;
         }
-        if self.parked.load(Relaxed) {
+        if !self.is_in_its_poll() {
             self.end(clock::ticks());
         } else {
             // Kept and thrown away within one poll: nobody waited.
@@ -217,19 +223,20 @@ impl Wait {
         });
     }
 
+    /// Whether the poll lasts in which it began.
+    fn is_in_its_poll(&self) -> bool {
+        let (Some(task), Some(scopes)) = (self.task.get(), self.scopes.get()) else { return false };
+        let depth = self.depth.load(Relaxed) as usize;
+        scopes.depth.load(Relaxed) > depth
+            && scopes.task(depth).is_some_and(|polled| ptr::eq(polled, task))
+            && task.number_of_polls() == self.poll.load(Relaxed)
+            && task.round() == self.round.load(Relaxed)
+    }
+
     /// Whether it is still this use, and lasts or is being booked.
     fn state_of(&self, uses: u32) -> u32 {
         let state = self.state.load(Acquire);
         if self.uses.load(Relaxed) == uses { state } else { OVER }
-    }
-}
-
-/// The poll is over in which these began.
-pub(super) fn parked(mut first: *const Wait) {
-    // SAFETY: the list is the future's, which holds every one in it, and the caller polls it.
-    while let Some(wait) = unsafe { first.as_ref() } {
-        wait.parked.store(true, Relaxed);
-        first = wait.link.load(Relaxed);
     }
 }
 
