@@ -179,6 +179,7 @@ extern "C" fn after_in_child() {
         crate::hook::alloc::after_fork_in_child();
         crate::hook::interpose::after_fork_in_child();
         crate::hook::lock::after_fork_in_child();
+        crate::hook::task::after_fork_in_child();
         crate::signal::after_fork_in_child();
         crate::symbol::after_fork_in_child();
         crate::trace::after_fork_in_child();

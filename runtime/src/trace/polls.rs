@@ -1,19 +1,26 @@
 //! What every poll of a future has to ask, in one word.
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
-/// Whether anybody records, and below that a byte that `hook::task` has to itself.
+/// Whether futures are there that another process began, whether anybody records, and below that a byte that `hook::task` has to
+/// itself.
 static WORD: AtomicU32 = AtomicU32::new(0);
 const TRACED: u32 = 1 << 8;
+const FORKED: u32 = 1 << 9;
 
 #[inline(always)]
 pub(crate) fn word() -> u32 {
     WORD.load(Relaxed)
 }
 
-/// Whether the word says that somebody records.
+/// Whether the word says that somebody records, or that polls adopt futures of another process.
 #[inline(always)]
-pub(crate) fn is_traced(word: u32) -> bool {
-    word & TRACED != 0
+pub(crate) fn is_rare(word: u32) -> bool {
+    word & (TRACED | FORKED) != 0
+}
+
+/// From now on polls adopt their futures.
+pub(crate) fn set_forked() {
+    WORD.fetch_or(FORKED, Relaxed);
 }
 
 pub(super) fn set_traced(traced: bool) {

@@ -25,7 +25,7 @@ pub use report::dump;
 pub(crate) use report::{alive, comments};
 #[cfg(not(profiled_portable))]
 pub(crate) use slot::awaiting;
-pub(crate) use slot::{Task, count, polls_by_site};
+pub(crate) use slot::{Task, after_fork_in_child, count, polls_by_site};
 pub use watch::{Stuck, watch};
 
 use crate::local::Local;

@@ -221,7 +221,7 @@ impl<F: Future> Future for Polled<F> {
             cx
         };
         let mut poll = MaybeUninit::uninit();
-        let quickly = if polls::is_traced(asked) { None } else { enter(&this.origin, mark.as_ptr().addr()) };
+        let quickly = if polls::is_rare(asked) { None } else { enter(&this.origin, mark.as_ptr().addr()) };
         let depth = match quickly {
             Some((depth, false)) => Depth(depth),
             Some((depth, true)) => entered(&this.origin, depth, &mut poll),
@@ -281,7 +281,7 @@ fn enter(origin: &Origin, mark: usize) -> Option<(usize, bool)> {
     })
 }
 
-/// The first poll, one after something was waited for, one that is traced, or where no scope is noted.
+/// The first poll, one that is traced, one where no scope is noted, or any in a forked child.
 #[cold]
 #[inline(never)]
 fn enter_rarely(origin: &mut Origin, start: &mut Start, mark: usize, poll: &mut MaybeUninit<Start>) -> Depth {
@@ -292,6 +292,7 @@ fn enter_rarely(origin: &mut Origin, start: &mut Start, mark: usize, poll: &mut 
         poll.write(Start::UNTIMED);
         return Depth(enter_unknown(origin) | Depth::RARE);
     };
+    task.adopt();
     let is_timed = task.polls.add_and_test() && task.resumes_timed();
     let depth = local::with(|local| push_task_anyhow(local, task, mark));
     if is_timed || record::is_on() { begin_poll(origin, depth, is_timed, poll) } else { Depth(depth) }

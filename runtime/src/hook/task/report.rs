@@ -48,6 +48,12 @@ pub(crate) fn comments() -> impl Iterator<Item = String> {
     let refused = slot::refused();
     let one_in = park::one_in();
     let lost = (refused > 0).then(|| format!("{refused} futures are not shown: too many at once"));
+    let inherited = slot::inherited();
+    let inherited = (inherited > 0).then(|| {
+        format!(
+            "{inherited} futures of the process that forked this one are not shown: nobody polled them here"
+        )
+    });
     let seen = match one_in {
         0 => Some("where futures wait is not looked at: tasks::set_stacks is Off".to_owned()),
         1 => None,
@@ -55,7 +61,7 @@ pub(crate) fn comments() -> impl Iterator<Item = String> {
             Some(format!("one suspension of a future in {n} is looked at: they take more than 1 % of a core"))
         }
     };
-    lost.into_iter().chain(seen)
+    lost.into_iter().chain(inherited).chain(seen)
 }
 
 /// A place where a future waits.

@@ -15,6 +15,7 @@ use std::sync::atomic::{
 use super::labels::{Encoded, LABELS};
 use super::wait::{self, Wait};
 use crate::clock;
+use crate::fork;
 use crate::label;
 use crate::local::{self, Counter, Local};
 use crate::site::FunctionSite;
@@ -23,7 +24,9 @@ use crate::store::Stack;
 use crate::store::arena::Noted;
 use crate::store::bucket::{Bucket, Calls};
 use crate::store::slab::{Slab, Slot};
-use crate::trace::record;
+use crate::trace::{polls, record};
+
+const _: () = assert!(size_of::<Task>() == 128, "a future's slot is a line, and its neighbour");
 
 /// A future's slot. On lines of its own: every poll writes there.
 #[repr(align(128))]
@@ -31,6 +34,8 @@ pub(crate) struct Task {
     link: AtomicPtr<Task>,
     /// Odd while a future has it.
     round: AtomicU32,
+    /// Of the process that it began in, or that polled it since: see [`crate::fork`].
+    generation: AtomicU32,
     /// Its polls, and which of them is timed next.
     pub(super) polls: Counter,
     site: AtomicPtr<FunctionSite>,
@@ -61,6 +66,7 @@ impl Slot for Task {
     const FREE: Task = Task {
         link: AtomicPtr::new(ptr::null_mut()),
         round: AtomicU32::new(0),
+        generation: AtomicU32::new(0),
         polls: Counter::new(),
         site: AtomicPtr::new(ptr::null_mut()),
         bucket: Noted::new(),
@@ -97,6 +103,7 @@ impl Task {
         let task =
             if local::is_registered(local) { TASKS.take(&local.spare.tasks)? } else { TASKS.take_alone()? };
         task.polls.reset();
+        task.generation.store(fork::generation(), Relaxed);
         task.site.store(ptr::from_ref(site).cast_mut(), Relaxed);
         task.bucket.set(None);
         task.parent.store(innermost(local).map_or(0, Task::id), Relaxed);
@@ -148,6 +155,16 @@ impl Task {
     #[cfg(not(profiled_portable))]
     pub(crate) fn parent(&self) -> u64 {
         self.parent.load(Relaxed)
+    }
+
+    /// It is polled in this process, and so is this one's.
+    pub(super) fn adopt(&self) {
+        self.generation.store(fork::generation(), Relaxed);
+    }
+
+    /// Whether a future has it that began in this process, or was polled here.
+    fn is_here(&self) -> bool {
+        self.round.load(Acquire) & 1 == 1 && self.generation.load(Relaxed) == fork::generation()
     }
 
     /// How often it was polled.
@@ -226,7 +243,7 @@ impl Task {
     fn look(&'static self, until: u64) -> Option<Seen> {
         let round = self.round.load(Acquire);
         let born = self.born.load(Relaxed);
-        if round & 1 == 0 || born.wrapping_sub(until) as i64 > 0 {
+        if !self.is_here() || round & 1 == 0 || born.wrapping_sub(until) as i64 > 0 {
             return None;
         }
         // SAFETY: null, or where a call stands, which is static.
@@ -314,7 +331,21 @@ const AWAITING: usize = 16;
 
 /// How many are alive.
 pub(crate) fn count() -> usize {
-    TASKS.iter().filter(|task| task.round.load(Relaxed) & 1 == 1).count()
+    TASKS.iter().filter(|task| task.is_here()).count()
+}
+
+/// How many there are that began in a process that this one was forked off, and that nobody has polled here.
+pub(super) fn inherited() -> usize {
+    let inherited = |task: &&Task| !task.is_here() && task.round.load(Relaxed) & 1 == 1;
+    if fork::generation() == 0 { 0 } else { TASKS.iter().filter(inherited).count() }
+}
+
+/// What is alive was made by the parent, and may be polled here by the one thread that there is: each poll looks from now on.
+/// Whoever forks before there are any futures, as services do that leave their terminal, pays nothing.
+pub(crate) fn after_fork_in_child() {
+    if LAST_ID.load(Relaxed) > 0 {
+        polls::set_forked();
+    }
 }
 
 /// How often those that are alive were polled, by their functions.

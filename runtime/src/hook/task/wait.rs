@@ -21,6 +21,8 @@ use crate::store::bucket::{Bucket, Buckets};
 use crate::store::slab::{Slab, Slot};
 use crate::trace::record;
 
+const _: () = assert!(size_of::<Wait>() == 128);
+
 /// Profiled futures inside the one that waits that are told where they wait.
 pub(super) const INNER: usize = 4;
 
