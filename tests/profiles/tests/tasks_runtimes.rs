@@ -2,12 +2,12 @@
 //! `block_in_place`, which gives the worker's other tasks away while a poll goes on.
 #![cfg(not(miri))]
 use std::rc::Rc;
-use std::sync::mpsc;
+use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use profiled::profiled;
-use profiled::tasks::{self, Stacks};
+use profiled::tasks::{self, Stacks, instrument};
 use profiled_test_profiles::{alone, read, text};
 use tokio::sync::Notify;
 
@@ -128,5 +128,67 @@ fn a_poll_that_blocks_in_place_is_running_and_others_go_on() {
             thread::sleep(Duration::from_millis(5));
         }
         drop(runtime);
+    });
+}
+
+/// A child of a `JoinSet`, that has a name.
+async fn rings(bell: Arc<Notify>) {
+    bell.notified().await;
+}
+
+/// The same by an attribute.
+#[profiled]
+async fn rings_alike(bell: Arc<Notify>) {
+    bell.notified().await;
+}
+
+#[profiled]
+async fn gathers(bell: Arc<Notify>) {
+    let mut set = tokio::task::JoinSet::new();
+    for _ in 0..2 {
+        set.spawn(instrument("by hand", rings(bell.clone()))); // by hand
+    }
+    set.spawn(instrument("by hand, of a function", rings_alike(bell.clone())));
+    set.spawn(rings_alike(bell));
+    while set.join_next().await.is_some() {}
+}
+
+/// Children of a `JoinSet` that are given a name where they are spawned are under whoever spawned them, which says where; what
+/// is in them is under them. One that only its function's attribute knows of is nobody's: that begins at its first poll.
+#[test]
+fn children_of_a_join_set_are_under_who_spawned_them() {
+    alone("children_of_a_join_set_are_under_who_spawned_them", || {
+        let runtime =
+            tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+        let bell = Arc::new(Notify::new());
+        let all = runtime.spawn(gathers(bell.clone()));
+        let heads = || {
+            let text = text("goroutine", 2);
+            let of = |block: &str| {
+                let head = block.lines().next().unwrap_or_default();
+                let depth = (head.len() - head.trim_start().len()) / 2;
+                let name = head.trim_start().strip_prefix("task ")?.split('"').nth(1)?.to_owned();
+                Some((depth, name, block.contains("created by ") && block.contains(&line("by hand"))))
+            };
+            text.split("\n\n").filter_map(of).collect::<Vec<_>>()
+        };
+        let alike = "tasks_runtimes::rings_alike";
+        let wanted = [
+            (0, "tasks_runtimes::gathers", false),
+            (1, "by hand", true),
+            (1, "by hand", true),
+            (1, "by hand, of a function", false),
+            (2, alike, false),
+            (0, alike, false),
+        ]
+        .map(|(depth, name, made)| (depth, name.to_owned(), made));
+        let begun = Instant::now();
+        while heads() != wanted && begun.elapsed() < Duration::from_secs(10) {
+            thread::sleep(Duration::from_millis(5));
+        }
+        assert_eq!(heads(), wanted);
+        bell.notify_waiters();
+        runtime.block_on(all).unwrap();
+        assert_eq!(heads(), []);
     });
 }
