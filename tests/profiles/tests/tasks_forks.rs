@@ -1,6 +1,5 @@
 //! Futures in a forked child: its own, and those of its parent that it goes on to poll.
-#![cfg(not(miri))]
-#![cfg(unix)]
+#![cfg(not(any(miri, profiled_portable)))]
 #![expect(unsafe_code, reason = "forks")]
 use std::future;
 use std::pin::{Pin, pin};

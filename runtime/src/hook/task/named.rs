@@ -18,6 +18,11 @@ pub struct Instrumented<F>(Polled<F>);
 ///
 /// Names are few: a record of each is kept for ever.
 ///
+/// A future of a `#[profiled] async fn` has its function's name, and is known from its first poll on. If it is spawned, by whatever
+/// means, only a name that is given here says who spawned it: `set.spawn(instrument("job", job()))` of a `JoinSet` is
+/// shown under whoever has the set. The name that `tokio::task::Builder::name` gives a task cannot be asked for: it is to be
+/// given here, too, as in `Builder::new().name("job").spawn(instrument("job", job()))`.
+///
 /// ```
 /// # fn accept() -> impl Future<Output = u32> { async { 7 } }
 /// # let _ =
