@@ -52,11 +52,12 @@ impl Manner {
 
 /// What a lock says of itself to those who look at its waiters.
 #[derive(Debug)]
+#[repr(C)]
 pub(crate) struct Identity {
-    /// The number of the thread that holds it alone, from after it has it until before it releases it; otherwise 0.
-    pub(crate) owner: AtomicU32,
     /// A number that no other lock has, once it was needed; 0 before.
     pub(crate) number: AtomicU32,
+    /// The number of the thread that holds it alone, from after it has it until before it releases it; otherwise 0.
+    pub(crate) owner: AtomicU32,
 }
 
 impl Identity {

@@ -35,10 +35,10 @@ const MAX_WAITERS: u64 = (1 << COUNT_BITS) - (1 << 12);
 /// A generation that is being made: see [`Account::current`].
 const CHANGING: u32 = u32::MAX;
 
-/// The words of one lock.
+/// The words of one lock. What releases look at is last, next to what holders write.
 #[derive(Debug)]
+#[repr(C)]
 pub(crate) struct Account {
-    word: AtomicU64,
     /// The moment of the last charge.
     last: AtomicU64,
     /// What the last charge was told to pass on to those it served.
@@ -47,6 +47,7 @@ pub(crate) struct Account {
     point: AtomicU64,
     /// The process that the words belong to: its waiters are not in a forked child.
     generation: AtomicU32,
+    word: AtomicU64,
 }
 
 /// One who waits.

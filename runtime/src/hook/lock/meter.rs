@@ -1,5 +1,6 @@
 #![expect(unsafe_code, reason = "counters are looked up before the lock is touched, and used after")]
 //! The bookkeeping of one lock: which site it belongs to, its account, what is counted, and the side of who holds it.
+use std::mem::offset_of;
 use std::panic::Location;
 use std::ptr;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
@@ -115,35 +116,43 @@ pub(super) fn nanoseconds(moments: i64) -> i64 {
 }
 
 /// The bookkeeping of one lock.
+///
+/// In this order, and the lock behind it: first what every acquisition reads and hardly anybody writes, last what every holder
+/// writes. Whoever comes to a lock that another processor had then asks for one line, once.
 #[derive(Debug)]
+#[repr(C)]
 pub(super) struct Meter {
     origin: Origin,
     kind: Kind,
-    /// When the hold began that is timed, in ticks, over five bits of the logarithm of its weight.
-    timed: AtomicU64,
-    pub(super) account: Account,
     /// The site's id once the lock was used.
     id: AtomicU32,
-    pub(super) identity: Identity,
     /// Two more, once somebody waited: waits are counted by the one, their ticks by the other.
     contended: AtomicU32,
     waited: AtomicU32,
     /// Ticks of the longest wait.
     longest: AtomicU32,
+    /// When the hold began that is timed, in ticks, over five bits of the logarithm of its weight.
+    timed: AtomicU64,
+    pub(super) account: Account,
+    pub(super) identity: Identity,
 }
+
+// What an acquisition is counted by is never in a line that holders write to, wherever a lock lies.
+#[cfg(target_pointer_width = "64")]
+const _: () = assert!(offset_of!(Meter, identity) - offset_of!(Meter, id) >= 64 && size_of::<Meter>() == 96);
 
 impl Meter {
     const fn new(origin: Origin, kind: Kind) -> Meter {
         Meter {
             origin,
             kind,
-            timed: AtomicU64::new(0),
-            account: Account::new(),
             id: AtomicU32::new(0),
-            identity: Identity::new(),
             contended: AtomicU32::new(0),
             waited: AtomicU32::new(0),
             longest: AtomicU32::new(0),
+            timed: AtomicU64::new(0),
+            account: Account::new(),
+            identity: Identity::new(),
         }
     }
 
@@ -321,6 +330,12 @@ impl Meter {
                 }
             }
         }
+    }
+
+    /// Whether a thread has it that said so, as not all do.
+    #[inline(always)]
+    pub(super) fn is_anybodys(&self) -> bool {
+        self.identity.owner.load(Relaxed) != 0
     }
 
     /// Counts somebody who waits. Whether that took no time.

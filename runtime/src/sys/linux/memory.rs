@@ -21,9 +21,11 @@ pub(crate) fn unmap(memory: NonNull<u8>, size: usize) {
 /// The line of the cache that `at` is in is soon written to: it is fetched meanwhile, from whoever has it. Any address will do.
 #[inline(always)]
 pub(crate) fn about_to_write(at: *const u8) {
-    use std::arch::x86_64::{_MM_HINT_ET0, _mm_prefetch};
-    // SAFETY: a hint, which reads and writes nothing, and processors that lack it do nothing.
-    unsafe { _mm_prefetch::<_MM_HINT_ET0>(at.cast()) };
+    // SAFETY: a hint, which reads and writes nothing, and processors that lack it do nothing. `_mm_prefetch` is another one unless
+    // the processor is named to the compiler: it fetches a line to be read, which has to be asked for again.
+    unsafe {
+        std::arch::asm!("prefetchw [{}]", in(reg) at, options(readonly, nostack, preserves_flags));
+    }
 }
 
 /// How many bytes of `memory`'s pages are there: one that was never written costs nothing.

@@ -1,5 +1,6 @@
 #![expect(unsafe_code, reason = "a raw lock is unlocked by whoever holds it, which its caller promises")]
 //! A raw mutex with its bookkeeping.
+use std::ptr;
 use std::time::{Duration, Instant};
 
 use super::super::{api, origin};
@@ -9,8 +10,10 @@ use crate::hook::lock::deadlock::Taken;
 use crate::hook::lock::meter::Meter;
 use crate::local::blocked::Manner;
 use crate::local::held::Access;
+use crate::sys;
 
 /// A raw mutex of `parking_lot`, profiled.
+#[repr(C)] // the lock is next to what its holders write
 pub struct RawMutexOf<L> {
     pub(in super::super) meter: Meter,
     /// Around nothing: a condition variable may wait with this one's guard.
@@ -33,6 +36,13 @@ impl<L: api::RawMutex> RawMutexOf<L> {
         RawMutexOf { meter, lock: api::Mutex::from_raw(L::INIT, ()) }
     }
 
+    /// A try looks at the lock before it exchanges it, so that its line, if another processor has it, would come twice: to be
+    /// read, and to be written.
+    #[inline(always)]
+    fn fetch(&self) {
+        sys::memory::about_to_write(ptr::from_ref(&self.lock).cast());
+    }
+
     #[inline(always)]
     pub(in super::super) fn raw(&self) -> &L {
         // SAFETY: it is unlocked by those alone who unlock ours.
@@ -46,7 +56,7 @@ unsafe impl<L: api::RawMutex> api::RawMutex for RawMutexOf<L> {
 
     states! { RawMutex }
 
-    method! { get lock Guard: Alone after try_lock }
+    method! { get lock Guard: Alone after try_lock and fetch }
     method! { try try_lock Guard: Alone }
     method! { put unlock Guard: release }
 

@@ -7,9 +7,10 @@
 /// A method of a raw lock, in a trait that has it: how it gets the lock, tries to, gives it back, or turns one way of
 /// holding it into another.
 macro_rules! method {
-    (get $name:ident $state:ident: $access:ident after $again:ident) => {
+    (get $name:ident $state:ident: $access:ident after $again:ident $(and $fetch:ident)?) => {
         #[inline]
         fn $name(&self) {
+            $(self.$fetch();)?
             let ready = self.meter.ready();
             get(&self.meter, Manner::of(Access::$access), || self.raw().$again(), || self.raw().$name());
             count(&self.meter, ready, Taken::waiting(Access::$access));

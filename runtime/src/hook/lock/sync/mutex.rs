@@ -51,7 +51,8 @@ impl<T: ?Sized> Profiled<std::sync::Mutex<T>> {
             TryLockError::Poisoned(poisoned) => Err(poisoned),
             TryLockError::WouldBlock => self.meter.wait(
                 Manner::of(Access::Alone),
-                || tried(self.lock.try_lock()),
+                // A try is an exchange, which takes the lock's line from whoever holds it: a look leaves it there.
+                || if self.meter.is_anybodys() { None } else { tried(self.lock.try_lock()) },
                 || self.lock.lock(),
                 |_| true,
             ),
