@@ -144,7 +144,7 @@ fn main() {
     let team = &Team::new(2);
     let slices = calls.map(|(plain, marked)| {
         let (plain, marked): (Job, Job) = (Arc::new(plain), Arc::new(marked));
-        (move |n| team.run(&plain, n), move |n| team.run(&marked, n))
+        (move |n| team.run_abreast(&plain, n), move |n| team.run_abreast(&marked, n))
     });
     let pairs: Vec<_> = slices.iter().map(|(without, with)| Pair { with, without }).collect();
     table.long_row("the same, on two threads at once", Target::Added(1.5), &pairs);

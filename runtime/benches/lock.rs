@@ -3,7 +3,6 @@ mod measure;
 
 use std::hint::black_box;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 use measure::{Job, Pair, Slice, Table, Target, Team, timed};
 
@@ -97,12 +96,6 @@ macro_rules! copies {
     };
 }
 
-/// All threads at once. As many as there are processors begin when all of them run: those that are woken together may well
-/// begin on one processor, and nobody meets anybody there.
-fn together(team: &Team, job: &Job, n: u64) -> Duration {
-    if team.threads() == 2 { team.run_abreast(job, n) } else { team.run(job, n) }
-}
-
 /// The rows of one kind of lock.
 macro_rules! rows {
     ($table:ident $what:literal $plain:expr, $with:expr, $one:ident $one_profiled:ident $many:ident $many_profiled:ident) => {
@@ -119,7 +112,7 @@ macro_rules! rows {
                 let (without, with) = ($plain, $with);
                 let (without, with): (Job, Job) =
                     (Arc::new(move |n| plain(&without.0, n)), Arc::new(move |n| profiled(&with.0, n)));
-                (move |n| together(team, &without, n), move |n| together(team, &with, n))
+                (move |n| team.run_together(&without, n), move |n| team.run_together(&with, n))
             });
             let pairs: Vec<_> = slices.iter().map(|(without, with)| Pair { with, without }).collect();
             let what = format!("{}, {threads} threads meet", $what);

@@ -251,8 +251,10 @@ impl Team {
         team
     }
 
-    pub(crate) fn threads(&self) -> usize {
-        self.threads
+    /// For what threads do to one another. Two begin when both run: those that are merely woken together may well begin on one
+    /// processor, where nobody meets anybody. More than there are processors cannot.
+    pub(crate) fn run_together(&self, job: &Job, repetitions: u64) -> Duration {
+        if self.threads == 2 { self.run_abreast(job, repetitions) } else { self.run(job, repetitions) }
     }
 
     /// The same for what threads do side by side and not to one another: the clock starts when all of them run. Those that are

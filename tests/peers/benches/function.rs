@@ -179,7 +179,7 @@ fn main() {
     let team = &Team::new(2);
     for (name, with, target) in peers {
         let (with, without): (Job, Job) = (Arc::new(with), Arc::new(plain_loop));
-        let (with, without) = (|n| team.run(&with, n), |n| team.run(&without, n));
+        let (with, without) = (|n| team.run_abreast(&with, n), |n| team.run_abreast(&without, n));
         let pairs = [Pair { with: &with, without: &without }];
         table.row_of(&format!("on two threads: {name}"), target, 2 * CALLS, PAIRS / 8, &pairs, &pause);
     }

@@ -86,9 +86,9 @@ fn main() {
         for (name, [_, with], [_, target]) in peers {
             // Where a lock lies decides how threads meet there: several of each.
             let both = [(); 4].map(|()| (with(), plain_met()));
-            let slices = both
-                .each_ref()
-                .map(|(with, without)| (move |n| team.run(with, n), move |n| team.run(without, n)));
+            let slices = both.each_ref().map(|(with, without)| {
+                (move |n| team.run_together(with, n), move |n| team.run_together(without, n))
+            });
             let pairs: Vec<_> = slices.iter().map(|(with, without)| Pair { with, without }).collect();
             table.row_of(
                 &format!("{threads} threads meet: {name}"),
