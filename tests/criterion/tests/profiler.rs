@@ -44,13 +44,15 @@ impl Drop for Folder {
     }
 }
 
+/// As it is compiled for other tests, too.
+const ON: [&str; 2] = ["--features", "profiled-test-dependencies/whole"];
+
 /// `cargo bench --bench sums` and so on, with criterion's output in `folder`.
 fn bench(folder: &Folder, cargo: &[&str], arguments: &[&str], rate: &str) -> Output {
     let output = Command::new(env!("CARGO"))
         .args(["bench", "--offline", "--quiet", "--bench", "sums"])
         // What is beneath as it is compiled for other tests.
         .args(["-p", env!("CARGO_PKG_NAME"), "-p", "profiled-test-dependencies"])
-        .args(["--features", "profiled-test-dependencies/whole"])
         .args(cargo)
         .arg("--")
         .args(arguments)
@@ -85,7 +87,7 @@ fn assert_profile(path: &Path, function: &str, other: &str) -> Profile {
 #[test]
 fn each_benchmark_has_its_profile() {
     let folder = Folder::new("on");
-    bench(&folder, &[], &["--profile-time", "1"], "1000");
+    bench(&folder, &ON, &["--profile-time", "1"], "1000");
     let mut files = folder.files();
     let expected = ["product/profile/flamegraph.svg", "product/profile/profile.pb.gz"].map(str::to_owned);
     let product: Vec<_> = files.keys().filter(|name| name.starts_with("product/")).cloned().collect();
@@ -121,7 +123,7 @@ fn each_benchmark_has_its_profile() {
 fn what_is_refused_is_said_and_ends_nothing() {
     let folder = Folder::new("refused");
     for (rate, value) in [("0", "\"0\""), ("9999", "\"9999\"")] {
-        let output = bench(&folder, &[], &["--profile-time", "1"], rate);
+        let output = bench(&folder, &ON, &["--profile-time", "1"], rate);
         let complaints = String::from_utf8_lossy(&output.stderr);
         for name in ["sums/hot <3>", "product"] {
             let line = format!("profiled: no profile of {name}: invalid value for hz: {value}");
@@ -131,7 +133,7 @@ fn what_is_refused_is_said_and_ends_nothing() {
     }
     // A file where a directory has to be.
     fs::write(folder.0.join("product"), "").unwrap();
-    let output = bench(&folder, &[], &["--profile-time", "1", "product"], "100");
+    let output = bench(&folder, &ON, &["--profile-time", "1", "product"], "100");
     let complaints = String::from_utf8_lossy(&output.stderr);
     assert!(complaints.contains("profiled: no profile of product: "), "{complaints}");
     assert_eq!(folder.files().len(), 1);
