@@ -5,7 +5,11 @@ use std::process::Command;
 /// The library, built where this test was, of what was compiled for it.
 fn plugin() -> PathBuf {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().expect("the target directory");
-    let release: &[&str] = if cfg!(debug_assertions) { &[] } else { &["--release"] };
+    let release: &[&str] = if cfg!(debug_assertions) {
+        &[]
+    } else {
+        &["--release", "--features", "profiled-test-dependencies/whole"]
+    };
     let status = Command::new(env!("CARGO"))
         .args(["build", "--quiet", "--package", "profiled-test-interpose-plugin", "--target-dir"])
         .arg(folder)
