@@ -391,9 +391,23 @@ fn nanoseconds(cell: &str) -> f64 {
     cell[..at].parse::<f64>().unwrap() * unit
 }
 
+/// [`alone`], in a new process as long as there are tries left.
+fn tried(test: &str, tries: u32, case: fn()) {
+    // In that process there is one.
+    let tries = if std::env::var_os("PROFILED_TEST_ALONE").is_some() { 1 } else { tries };
+    for left in (0..tries).rev() {
+        match std::panic::catch_unwind(|| alone(test, case)) {
+            Ok(()) => return,
+            Err(why) if left == 0 => std::panic::resume_unwind(why),
+            Err(_) => {}
+        }
+    }
+}
+
 #[test]
 fn a_future_is_busy_while_it_is_polled() {
-    alone("a_future_is_busy_while_it_is_polled", || {
+    // A busy machine stops a thread for longer than it runs, by chance where the two clocks differ. What is wrong is so each time.
+    tried("a_future_is_busy_while_it_is_polled", 5, || {
         const TIMES: u32 = 200;
         let inside = std::cell::Cell::new(Duration::ZERO);
         for _ in 0..2 {
