@@ -99,7 +99,7 @@ impl Calls {
 
 /// All buckets of one kind, which count `V`.
 pub(crate) struct Buckets<V: 'static = Counters> {
-    table: Table<Key, V>,
+    table: Table<Key, V, MAX_BUCKETS>,
 }
 
 /// A bucket: live as long as the process.
@@ -120,7 +120,7 @@ fn coarse(what: u64) -> u64 {
 
 impl<V: Default> Buckets<V> {
     pub(crate) const fn new() -> Buckets<V> {
-        Buckets { table: Table::new(MAX_BUCKETS) }
+        Buckets { table: Table::new() }
     }
 
     /// The bucket of `key`, or the `[other]` of its kind when there are too many. `None` when memory is out.

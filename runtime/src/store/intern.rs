@@ -64,29 +64,26 @@ impl<T: Copy, V> Record<T, V> {
     }
 }
 
-/// A set of interned slices, in `CHAINS` chains: 64 Ki of them keep a chain at one or two records for 100 000
-/// stacks, and cost nothing until they are touched.
-pub(crate) struct Table<T: 'static, V: 'static = (), const CHAINS: usize = 65_536> {
+/// A set of at most `LIMIT` interned slices, in `CHAINS` chains: 64 Ki of them keep a chain at one or two records for
+/// 100 000 stacks, and cost nothing until they are touched: all zeros, they take no room in a program's file.
+pub(crate) struct Table<T: 'static, V: 'static, const LIMIT: usize, const CHAINS: usize = 65_536> {
     chains: [AtomicPtr<Record<T, V>>; CHAINS],
     count: AtomicUsize,
     refused: AtomicUsize,
-    limit: usize,
 }
 
-impl<T: Element, V: Default, const CHAINS: usize> Table<T, V, CHAINS> {
-    /// A table of at most `limit` records.
-    pub(crate) const fn new(limit: usize) -> Self {
+impl<T: Element, V: Default, const LIMIT: usize, const CHAINS: usize> Table<T, V, LIMIT, CHAINS> {
+    pub(crate) const fn new() -> Self {
         Table {
             chains: [const { AtomicPtr::new(ptr::null_mut()) }; CHAINS],
             count: AtomicUsize::new(0),
             refused: AtomicUsize::new(0),
-            limit,
         }
     }
 
     /// The one record of these elements and this tag, or `None`, counted, when the table is full.
     pub(crate) fn intern(&'static self, elements: &[T], tag: u32) -> Option<&'static Record<T, V>> {
-        self.intern_up_to(self.limit, elements, tag)
+        self.intern_up_to(LIMIT, elements, tag)
     }
 
     /// The same without the limit, for the few records that take what found no room.

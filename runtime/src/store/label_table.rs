@@ -8,7 +8,7 @@ use super::intern::{Record, Table};
 /// Distinct sets that are kept, 20 MB of them at the most. Beyond it samples go unlabelled, and are counted.
 const MAX_SETS: usize = 1 << 16;
 
-static SETS: Table<u8> = Table::new(MAX_SETS);
+static SETS: Table<u8, (), MAX_SETS> = Table::new();
 static EMPTY: Record<u8> = Record::empty();
 
 /// An interned set of labels, sorted by key.

@@ -10,9 +10,9 @@ use crate::record::pseudo;
 /// bounds the table at about 70 MB.
 pub(crate) const MAX_STACKS: usize = 1 << 18;
 
-static STACKS: Table<u64> = Table::new(MAX_STACKS);
+static STACKS: Table<u64, (), MAX_STACKS> = Table::new();
 /// Pseudo stacks are few, and are there even when the table is full.
-static PSEUDO: Table<u64, (), 64> = Table::new(64);
+static PSEUDO: Table<u64, (), 64, 64> = Table::new();
 
 /// An interned stack: lookup addresses, leaf first.
 ///
