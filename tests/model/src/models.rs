@@ -141,7 +141,7 @@ impl Made {
 /// Threads that meet the same slice get the same record, and find it whole.
 pub fn slices_are_met_at_once() {
     model(2, || {
-        let table: &Table<u64, Made, 1> = keep(Table::new(10));
+        let table: &Table<u64, Made, 10, 1> = keep(Table::new());
         assert_eq!((table.count(), table.refused(), table.iter().count()), (0, 0, 0));
         let meet = |slice: &[u64], tag: u32| {
             let record = table.intern(slice, tag).unwrap();

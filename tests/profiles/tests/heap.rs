@@ -1,6 +1,6 @@
 //! Profiles `heap` and `allocs` at rate 1, where everything is exact.
 #![expect(unsafe_code, reason = "allocations by hand")]
-use std::alloc::{Layout, alloc, dealloc};
+use std::alloc::{Layout, alloc, dealloc, realloc};
 use std::cell::RefCell;
 use std::sync::Mutex;
 
@@ -152,13 +152,33 @@ fn by_hand(size: usize) -> *mut u8 {
     std::hint::black_box(unsafe { alloc(Layout::from_size_align(size, 1).unwrap()) })
 }
 
+/// A block that most allocators take another way for.
+#[inline(never)]
+fn aligned_by_hand(size: usize) -> *mut u8 {
+    // SAFETY: the size is not zero.
+    std::hint::black_box(unsafe { alloc(Layout::from_size_align(size, 4096).unwrap()) })
+}
+
+#[inline(never)]
+fn grown_by_hand(block: *mut u8, from: usize, to: usize) -> *mut u8 {
+    // SAFETY: allocated with this size and alignment, and the new size is not zero.
+    std::hint::black_box(unsafe { realloc(block, Layout::from_size_align(from, 4096).unwrap(), to) })
+}
+
 #[test]
 fn the_leaf_is_whoever_allocated() {
     alone("the_leaf_is_whoever_allocated", || {
         profiled::heap::set_rate(1);
         let block = by_hand(123_457);
         let boxed = boxes(3);
+        let aligned = aligned_by_hand(50_001);
+        let grown = grown_by_hand(aligned_by_hand(60_001), 60_001, 70_001);
         let heap = look();
+        for (leaf, size) in [("heap::aligned_by_hand", 50_001), ("heap::grown_by_hand", 70_001)] {
+            assert_eq!(values(&heap, leaf, size), [1, size as i64, 1, size as i64], "{leaf}");
+            assert!(heap.find(&[leaf]).iter().all(|sample| sample.frames[0].name == leaf), "{leaf}");
+        }
+        assert_eq!(values(&heap, "heap::aligned_by_hand", 60_001), [1, 60_001, 0, 0]);
         let [sample] = *heap.find(&["heap::by_hand"]) else { panic!("one row") };
         assert_eq!(sample.frames[0].name, "heap::by_hand", "{:?}", sample.frames);
         assert!(sample.frames[0].file.ends_with("tests/heap.rs"), "{:?}", sample.frames[0]);
@@ -173,7 +193,12 @@ fn the_leaf_is_whoever_allocated() {
         assert_eq!((*flat, *sum), (123_457.0, 123_457.0), "{top:?}");
         assert!(!top.iter().any(|(name, flat, _)| *flat > 0.0 && name.contains("__rust")), "{top:?}");
         // SAFETY: as it was allocated.
-        unsafe { dealloc(block, Layout::from_size_align(123_457, 1).unwrap()) };
+        unsafe {
+            dealloc(block, Layout::from_size_align(123_457, 1).unwrap());
+            dealloc(aligned, Layout::from_size_align(50_001, 4096).unwrap());
+            dealloc(grown, Layout::from_size_align(70_001, 4096).unwrap());
+        }
+        assert_eq!(values(&look(), "heap::grown_by_hand", 70_001), [1, 70_001, 0, 0]);
         drop(boxed);
     });
 }

@@ -81,6 +81,25 @@ impl<A> Allocator<A> {
         self
     }
 
+    /// What the inner allocator gave.
+    #[inline(always)]
+    fn given(&self, block: *mut u8, size: usize) -> *mut u8 {
+        if block.is_null() {
+            return refused(size);
+        }
+        self.allocated(block, size);
+        block
+    }
+
+    /// Where it says that a block is now, after `realloc`.
+    #[inline(always)]
+    fn moved(&self, block: *mut u8, before: usize, size: usize) -> *mut u8 {
+        if !block.is_null() {
+            self.freed(before);
+        }
+        self.given(block, size)
+    }
+
     #[inline(always)]
     fn allocated(&self, block: *mut u8, size: usize) {
         local::with(|local| {
@@ -112,6 +131,54 @@ impl<A> Allocator<A> {
     }
 }
 
+/// What is aligned more than `malloc` promises. Most allocators take another way then.
+#[inline(always)]
+fn is_unusual(layout: Layout) -> bool {
+    layout.align() > 2 * size_of::<usize>() || layout.align() > layout.size()
+}
+
+/// Each of these is one call, the last of its caller's: what they need of the stack, others do not set up.
+impl<A: GlobalAlloc> Allocator<A> {
+    #[inline(always)]
+    unsafe fn alloc_usual(&self, layout: Layout) -> *mut u8 {
+        // SAFETY: the caller's promise, passed on.
+        let block = unsafe { self.inner.alloc(layout) };
+        self.given(block, layout.size())
+    }
+
+    #[cold]
+    #[inline(never)]
+    unsafe fn alloc_unusual(&self, layout: Layout) -> *mut u8 {
+        // SAFETY: the caller's promise, passed on.
+        unsafe { self.alloc_usual(layout) }
+    }
+
+    /// Of a block that may have been sampled, or that is unusual.
+    #[cold]
+    #[inline(never)]
+    unsafe fn realloc_unusual(&self, block: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        let known = LIVE.remove(block.addr());
+        // SAFETY: the caller's promise, passed on.
+        let moved = unsafe { self.inner.realloc(block, layout, size) };
+        if let Some(known) = known {
+            reallocated(block.addr(), moved.is_null(), known);
+        }
+        self.moved(moved, layout.size(), size)
+    }
+
+    /// The free of a block that may have been sampled.
+    #[cold]
+    #[inline(never)]
+    unsafe fn dealloc_known(&self, block: *mut u8, layout: Layout) {
+        // Before the block goes: afterwards the address may already be another thread's.
+        if let Some(known) = LIVE.remove(block.addr()) {
+            gone(known.bucket);
+        }
+        // SAFETY: the caller's promise, passed on.
+        unsafe { self.inner.dealloc(block, layout) }
+    }
+}
+
 // SAFETY: every call is forwarded with the arguments it came with, and what the inner allocator returned is returned
 // unchanged; around it we only look at addresses and sizes.
 unsafe impl<A: GlobalAlloc> GlobalAlloc for Allocator<A> {
@@ -119,12 +186,7 @@ unsafe impl<A: GlobalAlloc> GlobalAlloc for Allocator<A> {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         trap::not_in_handler(trap::ALLOCATES);
         // SAFETY: the caller's promise, passed on.
-        let block = unsafe { self.inner.alloc(layout) };
-        if block.is_null() {
-            return refused(layout.size());
-        }
-        self.allocated(block, layout.size());
-        block
+        unsafe { if is_unusual(layout) { self.alloc_unusual(layout) } else { self.alloc_usual(layout) } }
     }
 
     #[inline]
@@ -132,41 +194,34 @@ unsafe impl<A: GlobalAlloc> GlobalAlloc for Allocator<A> {
         trap::not_in_handler(trap::ALLOCATES);
         // SAFETY: the caller's promise, passed on.
         let block = unsafe { self.inner.alloc_zeroed(layout) };
-        if block.is_null() {
-            return refused(layout.size());
-        }
-        self.allocated(block, layout.size());
-        block
+        self.given(block, layout.size())
     }
 
     #[inline]
     unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
         trap::not_in_handler(trap::ALLOCATES);
-        // Before the block goes: afterwards the address may already be another thread's.
-        if LIVE.may_hold(block.addr()) {
-            freed(block.addr());
-        }
         self.freed(layout.size());
         // SAFETY: the caller's promise, passed on.
-        unsafe { self.inner.dealloc(block, layout) }
+        unsafe {
+            if LIVE.may_hold(block.addr()) {
+                self.dealloc_known(block, layout)
+            } else {
+                self.inner.dealloc(block, layout)
+            }
+        }
     }
 
     /// Counts as a free and an allocation of the new size; whether the block moved is nobody's business.
     #[inline]
     unsafe fn realloc(&self, block: *mut u8, layout: Layout, size: usize) -> *mut u8 {
         trap::not_in_handler(trap::ALLOCATES);
-        let known = if LIVE.may_hold(block.addr()) { taken_out(block.addr()) } else { None };
+        if LIVE.may_hold(block.addr()) || is_unusual(layout) {
+            // SAFETY: the caller's promise, passed on.
+            return unsafe { self.realloc_unusual(block, layout, size) };
+        }
         // SAFETY: the caller's promise, passed on.
         let moved = unsafe { self.inner.realloc(block, layout, size) };
-        if let Some(known) = known {
-            reallocated(block.addr(), moved.is_null(), known);
-        }
-        if moved.is_null() {
-            return refused(size);
-        }
-        self.freed(layout.size());
-        self.allocated(moved, size);
-        moved
+        self.moved(moved, layout.size(), size)
     }
 }
 
@@ -280,20 +335,6 @@ fn bytes_of(bucket: &Bucket<Blocks>) -> u64 {
 fn gone(bucket: &Bucket<Blocks>) {
     bucket.value().freed.fetch_add(1, Release);
     peak::shrank(bytes_of(bucket));
-}
-
-#[cold]
-#[inline(never)]
-fn freed(address: usize) {
-    if let Some(block) = LIVE.remove(address) {
-        gone(block.bucket);
-    }
-}
-
-#[cold]
-#[inline(never)]
-fn taken_out(address: usize) -> Option<Block> {
-    LIVE.remove(address)
 }
 
 /// A sampled block went through `realloc`: it is freed, or still there if that failed.
